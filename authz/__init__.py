@@ -1,0 +1,1 @@
+"""An authorization engine for prepaid voucher cards, speaking ISO 8583."""

@@ -1,0 +1,63 @@
+"""A holder's position: the state that each of their records carries, as a line in a savings book does."""
+
+from datetime import date
+from enum import StrEnum
+
+from msgspec import Struct
+
+from ledger.values import Cents, Purse
+
+
+class CardStatus(StrEnum):
+    """Where a card is in its life. All but the first two are for good."""
+
+    INACTIVE = "inactive"
+    ACTIVE = "active"
+    LOST = "lost"
+    STOLEN = "stolen"
+    FRAUD = "fraud"
+    REPLACED = "replaced"
+
+
+class Card(Struct, frozen=True, array_like=True):
+    """One card of a holder.
+
+    `expiry` is YYMM. `pin_wrong` and `cvv2_wrong` count wrong tries in a row. `contactless` is what was spent
+    without a PIN since the last right one, in cents. `counter` is the chip's highest transaction counter seen.
+    """
+
+    id: str
+    programme: str
+    generation: int
+    expiry: str
+    status: CardStatus
+    pin_wrong: int = 0
+    cvv2_wrong: int = 0
+    contactless: Cents = Cents(0)
+    counter: int = 0
+
+
+class DaySpend(Struct, frozen=True, array_like=True):
+    """What a holder's purchases and holds of a product come to on one local date, less reversals."""
+
+    product: str
+    day: date
+    amount: Cents
+
+
+class Position(Struct, frozen=True, array_like=True):
+    """All that is known of a holder. `purse` stands first: the ledger reads it, and nothing behind it.
+
+    `products` are those ever loaded, also when empty; `spent` reaches back over the last days only.
+    """
+
+    purse: Purse
+    cards: tuple[Card, ...] = ()
+    products: tuple[str, ...] = ()
+    spent: tuple[DaySpend, ...] = ()
+    employer: str = ""
+    works_days_off: bool = False
+
+    def card(self, card: str) -> Card | None:
+        """Find a card by its id."""
+        return next((one for one in self.cards if one.id == card), None)

@@ -1,0 +1,1 @@
+"""PIN, card verification values, MACs, cryptograms and keys, behind one interface."""

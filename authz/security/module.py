@@ -1,0 +1,75 @@
+"""The security module: everything that touches a key, behind one interface that a hardware module could stand behind.
+
+Methods are asynchronous, for a hardware module is reached over a network. What goes in may be secret; what comes
+out never is, and no error of a module holds any of it.
+"""
+
+from enum import StrEnum
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class SecurityError(Exception):
+    """The security module could not do what was asked."""
+
+
+class KeyMissing(SecurityError):
+    """No such key is loaded."""
+
+
+class Sealed(SecurityError):
+    """What was sealed can't be opened: another key, another context, or altered."""
+
+
+class PinFinding(StrEnum):
+    """What a PIN block turned out to hold."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    GARBLED = "garbled"
+    """No valid format for this PAN, or a PIN of another length than the card's."""
+
+
+class ChipFinding(Struct, frozen=True):
+    """What a chip's cryptogram turned out to be. `counter` is its ATC, `response` DE 55 for the reply (hexadecimal)."""
+
+    right: bool
+    counter: int
+    response: str | None = None
+
+
+class SecurityModule(Protocol):
+    """What an authorizer asks of its security module. `zone` names the link whose keys are meant: its acquirer id."""
+
+    async def verify_pin(self, zone: str, pin_block: str, pan: str, pvv: str) -> PinFinding:
+        """Verify a PIN block (16 hexadecimal digits, ISO format 0 or 3, under the zone PIN key) against a PVV."""
+
+    async def verify_cvv2(self, pan: str, expiry: str, cvv2: str) -> bool:
+        """Verify the three digits printed on a card whose expiry is YYMM."""
+
+    async def verify_cryptogram(
+        self, pan: str, sequence: str, chip: str, amount: str, currency: str
+    ) -> ChipFinding:
+        """Verify the ARQC in DE 55 (hexadecimal), over the amount and currency of the message too; make the ARPC."""
+
+    async def verify_mac(self, zone: str, covered: bytes, mac: str) -> bool:
+        """Verify a MAC (16 upper-case hexadecimal digits) over the bytes it covers."""
+
+    async def make_mac(self, zone: str, covered: bytes) -> str:
+        """Make a MAC over these bytes."""
+
+    async def make_pvv(self, pan: str, pin: str) -> str:
+        """Make the four digits that verify a PIN."""
+
+    async def make_cvv2(self, pan: str, expiry: str) -> str:
+        """Make the three digits for a card whose expiry is YYMM."""
+
+    def token(self, pan: str) -> bytes:
+        """Name a PAN by a keyed hash (32 bytes): the same for the same PAN, useless without the key."""
+
+    def seal(self, plain: bytes, context: bytes) -> bytes:
+        """Encrypt and authenticate; `context` must be the same at opening."""
+
+    def unseal(self, sealed: bytes, context: bytes) -> bytes:
+        """Open what `seal` made. Raises `Sealed` where it doesn't open."""

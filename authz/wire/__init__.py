@@ -1,0 +1,1 @@
+"""ISO 8583: bytes to typed messages and back, by dialects that are data."""

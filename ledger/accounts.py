@@ -1,0 +1,51 @@
+"""Account names, and what a purse claims that its holder's accounts hold."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from ledger.values import Account, Cents, HolderId, Purse
+
+
+def of_holder(holder: HolderId, product: str, lot: str) -> Account:
+    """Vouchers of one lot that a holder can spend.
+
+    >>> of_holder(HolderId("h1"), "90", "2026")
+    'holder:h1:90:2026'
+    """
+    return Account(f"holder:{holder}:{product}:{lot}")
+
+
+def of_hold(holder: HolderId, product: str, lot: str) -> Account:
+    """Vouchers of one lot that authorizations have set aside."""
+    return Account(f"hold:{holder}:{product}:{lot}")
+
+
+def expired(holder: HolderId, product: str, lot: str) -> Account:
+    """Vouchers of one lot that expired unspent and wait to be exchanged."""
+    return Account(f"expired:{holder}:{product}:{lot}")
+
+
+def payable(acquirer: str) -> Account:
+    """What is owed to an acquirer: never below 0."""
+    return Account(f"acquirer:{acquirer}:payable")
+
+
+def exceptions(acquirer: str) -> Account:
+    """What an acquirer advised and no balance could cover: never above 0."""
+    return Account(f"acquirer:{acquirer}:exceptions")
+
+
+def issuer_float(product: str) -> Account:
+    """Where vouchers of a product come from: what is outstanding, as a negative balance."""
+    return Account(f"issuer:float:{product}")
+
+
+def claimed(holder: HolderId, purse: Purse) -> Mapping[Account, Cents]:
+    """The balance, account by account, that a purse claims; accounts at 0 are left out."""
+    balances: Counter[Account] = Counter()
+    for lot in purse.lots:
+        balances[of_holder(holder, lot.product, lot.name)] += lot.amount
+    for hold in purse.holds:
+        for part in hold.parts:
+            balances[of_hold(holder, hold.product, part.lot)] += part.amount
+    return {account: Cents(cents) for account, cents in balances.items() if cents}

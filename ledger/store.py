@@ -1,0 +1,104 @@
+"""What a writer needs of a ledger's storage, and everything that can go wrong with it.
+
+Two implementations stand behind it: `ledger.memory` and `ledger.postgres`. One test suite holds both.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from ledger.values import Epoch, HolderId, Identity, Partition, Record, Seq
+
+
+class LedgerError(Exception):
+    """The ledger could not do what was asked."""
+
+
+class Fenced(LedgerError):
+    """Another writer has taken the partition: stand by, and never take an epoch in reply."""
+
+
+class IdentityTaken(LedgerError):
+    """A record with one of these identities exists: the batch was rolled back, and is not in."""
+
+
+class OutcomeUnknown(LedgerError):
+    """The connection was lost in an append: whether the batch is in is settled by `take`."""
+
+
+class Unavailable(LedgerError):
+    """The database can't be reached, or refuses: nothing was written."""
+
+
+class Fence(Struct, frozen=True):
+    """Who writes a partition, and how far they have come.
+
+    `head` and `hash` are the newest record's (0 and the genesis hash in an empty partition); `beat` moves
+    with every append and every heartbeat.
+    """
+
+    epoch: Epoch
+    head: Seq
+    hash: bytes
+    beat: int
+
+
+class Line(Struct, frozen=True):
+    """A holder's newest line in the passbook. `position` is JSON text."""
+
+    seq: Seq
+    position: str
+
+
+class Answer(Struct, frozen=True):
+    """A stored request and its reply, as JSON texts, found again by an identity."""
+
+    seq: Seq
+    request: str
+    reply: str
+
+
+class Store(Protocol):
+    """One ledger's storage. Every method raises `Unavailable` when the database can't be reached."""
+
+    async def partitions(self) -> Sequence[Partition]:
+        """List the ledger's partitions, ascending."""
+
+    async def fence(self, partition: Partition) -> Fence:
+        """Read the fence as it stands. A hint only: what decides is what `take` returns."""
+
+    async def writer_lives(self, partition: Partition, epoch: Epoch) -> bool:
+        """Tell whether the session that took this epoch is still connected. Frozen counts as connected."""
+
+    async def take(self, partition: Partition, seen: Fence) -> Fence:
+        """Begin a new epoch, if epoch, head and beat are still as seen. Raises `Fenced` if not.
+
+        To settle an unknown outcome, a writer takes from its own epoch by `retake`.
+        """
+
+    async def retake(self, partition: Partition, epoch: Epoch) -> Fence:
+        """Begin a new epoch, if `epoch`, one's own, is still the newest. Raises `Fenced` if not."""
+
+    async def beat(self, partition: Partition, epoch: Epoch) -> None:
+        """Show that the writer of this epoch lives. Raises `Fenced` if it no longer writes."""
+
+    async def append(
+        self, partition: Partition, epoch: Epoch, head: Seq, last: bytes, records: Sequence[Record]
+    ) -> None:
+        """Make records durable, all or none, behind `head` with hash `last`. An empty batch moves the beat only.
+
+        Raises `Fenced`, `IdentityTaken`, `OutcomeUnknown`, or `Unavailable` (known: not in).
+        """
+
+    async def hash_at(self, partition: Partition, seq: Seq) -> bytes | None:
+        """Return the hash of the record at `seq`, None where there is none."""
+
+    async def newest(self, partition: Partition, holders: Sequence[HolderId]) -> Mapping[HolderId, Line]:
+        """Return the newest line of each holder who has one: at most 64 holders a call."""
+
+    async def find(self, partition: Partition, identities: Sequence[Identity]) -> Mapping[Identity, Answer]:
+        """Return what is stored under each identity that exists."""
+
+    async def close(self) -> None:
+        """Let go of every connection."""

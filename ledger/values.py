@@ -1,0 +1,113 @@
+"""The ledger's value types: money, accounts, transfers, lots, and the records that carry them.
+
+Every value is frozen. Amounts are integer cents of the euro; instants are aware and in UTC.
+"""
+
+from datetime import date, datetime
+from typing import NewType
+
+from msgspec import Struct
+
+Cents = NewType("Cents", int)
+Partition = NewType("Partition", int)
+Seq = NewType("Seq", int)
+"""A record's number in its partition: 1, 2, 3 … without gaps."""
+Epoch = NewType("Epoch", int)
+"""A writer's term of office: only the holder of the newest epoch can append."""
+HolderId = NewType("HolderId", str)
+"""Whose passbook a record is a line of: a card holder, or a reference such as `merchant:FR0000000000001`."""
+Account = NewType("Account", str)
+"""A readable account name, such as `holder:h4k2:90:2026` or `acquirer:970001:payable`."""
+
+EURO = 978
+"""ISO 4217 numeric code of the only currency."""
+
+
+class Transfer(Struct, frozen=True, array_like=True):
+    """One movement of money: `amount` (above 0) leaves `debit` and reaches `credit`."""
+
+    debit: Account
+    credit: Account
+    amount: Cents
+
+
+class Identity(Struct, frozen=True, array_like=True):
+    """A key that may exist once in a partition: the judge of exactly-once.
+
+    `stamp` is the key's own date and time as the integer YYMMDDhhmmss (time first keeps the index hot);
+    `digest` is 16 bytes over the key's kind and fields.
+    """
+
+    stamp: int
+    digest: bytes
+
+
+class Lot(Struct, frozen=True, array_like=True):
+    """Vouchers of one product that expire together: a vintage of titres-restaurant, or one load.
+
+    Valid from `valid_from` to `valid_until`, both days included, in the merchant's local date.
+    """
+
+    product: str
+    name: str
+    valid_from: date
+    valid_until: date
+    amount: Cents
+
+
+class Part(Struct, frozen=True, array_like=True):
+    """What a hold set aside of one lot. Keeps the lot's last day, for what is given back later."""
+
+    lot: str
+    valid_from: date
+    valid_until: date
+    amount: Cents
+
+
+class Hold(Struct, frozen=True, array_like=True):
+    """Money set aside by an authorization, until it is captured, released or lapses.
+
+    `id` names it for completions (the hexadecimal reference digest of its request), `day` is the local
+    date whose cap it counts on, `approval` its approval code.
+    """
+
+    id: str
+    product: str
+    day: date
+    approval: str
+    acquirer: str
+    parts: tuple[Part, ...]
+
+
+class Purse(Struct, frozen=True, array_like=True):
+    """A holder's money: lots with something left in them, and holds. Lots stand oldest expiry first."""
+
+    lots: tuple[Lot, ...] = ()
+    holds: tuple[Hold, ...] = ()
+
+
+class Entry(Struct, frozen=True):
+    """What a decision wants remembered, before the writer gives it a place in the chain.
+
+    `request`, `reply` and `position` are JSON texts. `request` is every input of the decision, `position`
+    the holder's state after it (None where no holder's state is concerned).
+    """
+
+    at: datetime
+    kind: str
+    holder: HolderId | None
+    request: str
+    reply: str
+    reason: str
+    position: str | None
+    transfers: tuple[Transfer, ...] = ()
+    identities: tuple[Identity, ...] = ()
+
+
+class Record(Struct, frozen=True):
+    """An entry in its place: `hash` covers the place, the entry and the previous record's hash."""
+
+    seq: Seq
+    epoch: Epoch
+    entry: Entry
+    hash: bytes

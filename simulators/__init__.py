@@ -1,0 +1,1 @@
+"""The payment hardware, acted: terminals, an acquirer's host, a load generator."""
