@@ -32,9 +32,7 @@ def record_hash(previous: bytes, partition: Partition, seq: Seq, epoch: Epoch, e
     return blake2b(previous + _frame(fields), digest_size=32).digest()
 
 
-def extend(
-    partition: Partition, epoch: Epoch, head: Seq, last: bytes, entries: Iterable[Entry]
-) -> Iterator[Record]:
+def extend(partition: Partition, epoch: Epoch, head: Seq, last: bytes, entries: Iterable[Entry]) -> Iterator[Record]:
     """Give entries their places behind `head`, whose hash is `last`."""
     for seq, entry in enumerate(entries, head + 1):
         last = record_hash(last, partition, Seq(seq), epoch, entry)

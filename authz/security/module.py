@@ -48,9 +48,7 @@ class SecurityModule(Protocol):
     async def verify_cvv2(self, pan: str, expiry: str, cvv2: str) -> bool:
         """Verify the three digits printed on a card whose expiry is YYMM."""
 
-    async def verify_cryptogram(
-        self, pan: str, sequence: str, chip: str, amount: str, currency: str
-    ) -> ChipFinding:
+    async def verify_cryptogram(self, pan: str, sequence: str, chip: str, amount: str, currency: str) -> ChipFinding:
         """Verify the ARQC in DE 55 (hexadecimal), over the amount and currency of the message too; make the ARPC."""
 
     async def verify_mac(self, zone: str, covered: bytes, mac: str) -> bool:
