@@ -8,6 +8,7 @@ from msgspec import Struct
 from authz.decision.position import Position
 from authz.decision.programme import Programme
 from authz.decision.reference import Employer, Merchant
+from ledger.values import HolderId
 
 
 class Check(StrEnum):
@@ -38,12 +39,14 @@ class Evidence(Struct, frozen=True, omit_defaults=True):
 class Facts(Struct, frozen=True):
     """Everything a decision may look at beside its command. None: no such thing is known.
 
-    `instant` is the engine's, aware and in UTC. `programme` is the one of the card used.
+    `instant` is the engine's, aware and in UTC. `holder` is whose `position` it is, `programme` the
+    one of the card used, `employer` the holder's.
     """
 
     instant: datetime
     evidence: Evidence
     position: Position | None = None
+    holder: HolderId | None = None
     merchant: Merchant | None = None
     employer: Employer | None = None
     programme: Programme | None = None

@@ -1,11 +1,15 @@
 """A holder's position: the state that each of their records carries, as a line in a savings book does."""
 
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ledger.values import Cents, Purse
+
+SPENT_KEPT_DAYS = 10
+"""How far back a day's spending is remembered: more than the 3 days that an offline advice may be late."""
 
 
 class CardStatus(StrEnum):
@@ -61,3 +65,18 @@ class Position(Struct, frozen=True, array_like=True):
     def card(self, card: str) -> Card | None:
         """Find a card by its id."""
         return next((one for one in self.cards if one.id == card), None)
+
+    def with_card(self, card: Card) -> "Position":
+        """Put a card in the place of the one with its id."""
+        return replace(self, cards=tuple(card if one.id == card.id else one for one in self.cards))
+
+    def spent_on(self, day: date, product: str) -> Cents:
+        """Sum up what a day's purchases and holds of a product come to."""
+        return next((one.amount for one in self.spent if one.day == day and one.product == product), Cents(0))
+
+    def with_spent(self, day: date, product: str, amount: Cents) -> "Position":
+        """Add to a day's spending, and forget the days that no cap will be asked about again."""
+        kept = day - timedelta(days=SPENT_KEPT_DAYS)
+        others = (one for one in self.spent if one.day >= kept and (one.day, one.product) != (day, product))
+        today = DaySpend(product, day, Cents(self.spent_on(day, product) + amount))
+        return replace(self, spent=(*others, today))

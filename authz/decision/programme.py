@@ -1,24 +1,262 @@
-"""A programme: the dated rules that a product line lives by, with the source of each."""
+"""A programme: the dated rules that a product line lives by, with the source of each.
 
-from datetime import date
+Every row says where its rule comes from: an article of law, a public page, or "unverified". Days are local
+dates, both ends included; amounts are integer cents. A programme is decoded from TOML, is itself a journal
+record as JSON, and comes back from it unchanged.
+"""
 
-from msgspec import Struct
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from enum import StrEnum
+from itertools import combinations
+from typing import Annotated, Literal, TypeVar
 
+from msgspec import Meta, Struct
+
+from authz.decision.calendar import zone
 from ledger.values import Cents
 
+PRODUCT_CODES = frozenset({"90", "91", "92", "93", "94", "95"})
+"""Every product that DE 3 can name (INTERFACE): titre-restaurant, lunch, eco, gift, sport-culture, consumption."""
 
-class CapRow(Struct, frozen=True, forbid_unknown_fields=True):
-    """The most a holder may spend of a product on one local date, in cents, between two days (None: without end)."""
+Positive = Annotated[Cents, Meta(gt=0)]
+Tries = Annotated[int, Meta(gt=0)]
+Text = Annotated[str, Meta(min_length=1)]
+Mcc = Annotated[str, Meta(pattern=r"^[0-9]{4}$")]
 
-    amount: Cents
-    source: str
+
+class DayOff(StrEnum):
+    """A kind of day on which vouchers may be refused."""
+
+    SUNDAY = "sunday"
+    HOLIDAY = "holiday"
+
+
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Anything that holds because something says so."""
+
+    source: Text
+
+
+class Dated(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rule between two days, both included (None: without end)."""
+
     since: date | None = None
     until: date | None = None
 
+    def __post_init__(self) -> None:
+        if self.since and self.until and self.since > self.until:
+            raise ValueError(f"a row ends on {self.until}, before it begins on {self.since}")
 
-class Programme(Struct, frozen=True, forbid_unknown_fields=True):
-    """PLACEHOLDER shape: the decision room completes it."""
+    def holds_on(self, day: date) -> bool:
+        """Tell whether the rule is in force on a day."""
+        return (self.since is None or self.since <= day) and (self.until is None or day <= self.until)
 
-    id: str
-    cap: str
-    caps: tuple[CapRow, ...] = ()
+
+class Placed(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A dated rule for merchants of some categories only (`mccs`), or for all where it names none.
+
+    Of two rows in force on a day, the one that names the merchant's category goes before the one for all.
+    """
+
+    mccs: Annotated[tuple[Mcc, ...], Meta(min_length=1)] | None = None
+
+
+class CapRow(Placed, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The most a holder may spend of a capped product on one local date, in cents."""
+
+    amount: Positive
+
+
+class Caps(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The caps that a programme may run under: its own, and the law's, by date."""
+
+    default: tuple[CapRow, ...] = ()
+    law: tuple[CapRow, ...] = ()
+
+
+class DaysOffRow(Placed, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The kinds of day on which vouchers are refused: none of them in an exemption."""
+
+    refuses: tuple[DayOff, ...]
+
+
+class Validity(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long what is credited between two days is valid: a number of months, or None for a vintage."""
+
+    months: Tries | None = None
+
+
+class Product(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One kind of voucher.
+
+    `eligible` are the rows that say at which categories of merchant it can be spent: with none at all, the
+    merchant's own approvals decide alone.
+    """
+
+    code: str
+    name: Text
+    validity: Annotated[tuple[Validity, ...], Meta(min_length=1)]
+    capped: bool = False
+    eligible: tuple[Placed, ...] = ()
+
+    def takes(self, mcc: str, day: date) -> bool:
+        """Tell whether merchants of a category can take this product on a day."""
+        return not self.eligible or in_force(self.eligible, day, mcc) is not None
+
+    def lot_dates(self, credited: date, vintage: int | None = None) -> tuple[date, date]:
+        """Give the first and last day of a lot credited on a day. `vintage`: the year it belongs to, if not this one.
+
+        Raises `ValueError` where no row covers the day.
+        """
+        row = next((row for row in self.validity if row.holds_on(credited)), None)
+        if row is None:
+            raise ValueError(f"product {self.code} has no validity row for {credited}")
+        if row.months is None:
+            return vintage_dates(credited.year if vintage is None else vintage)
+        return credited, months_later(credited, row.months)
+
+
+class Generation(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a generation of cards can do: wrong PINs in a row that lock it, and whether it pays online."""
+
+    number: Literal[1, 2]
+    pin_tries: Tries
+    online: bool
+
+
+class Pin(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many digits a PIN has."""
+
+    length: Annotated[int, Meta(ge=4, le=12)]
+
+
+class Cvv2(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many wrong CVV2 in a row lock a card's online use."""
+
+    tries: Tries
+
+
+class Contactless(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Cents that a contactless payment, and all of them since the last right PIN, may come to without one."""
+
+    single: Positive
+    together: Positive
+
+
+class Refunds(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether vouchers are given back for returned goods."""
+
+    allowed: bool
+
+
+class Programme(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All the rules of a product line. Raises `ValueError` where rows contradict each other, naming them.
+
+    `zone` places days where no merchant does. `cap` says which of the caps is in force. `area` is the rule of
+    R3262-9 (département of the workplace and its neighbours): off.
+    """
+
+    id: Text
+    zone: str
+    products: Annotated[tuple[Product, ...], Meta(min_length=1)]
+    generations: Annotated[tuple[Generation, ...], Meta(min_length=1)]
+    pin: Pin
+    cvv2: Cvv2
+    contactless: Contactless
+    refunds: Refunds
+    cap: Literal["default", "law"] = "default"
+    caps: Caps = Caps()
+    days_off: tuple[DaysOffRow, ...] = ()
+    area: Literal["none"] = "none"
+
+    def __post_init__(self) -> None:
+        zone(self.zone)
+        _refuse_twice("products", [product.code for product in self.products])
+        _refuse_twice("generations", [generation.number for generation in self.generations])
+        _refuse_overlap("caps.default", self.caps.default)
+        _refuse_overlap("caps.law", self.caps.law)
+        _refuse_overlap("days_off", self.days_off)
+        for product in self.products:
+            if product.code not in PRODUCT_CODES:
+                raise ValueError(f"product {product.code}: no such code in DE 3")
+            _refuse_overlap(f"product {product.code}: validity", product.validity)
+            _refuse_overlap(f"product {product.code}: eligible", product.eligible)
+            if product.capped and not self._caps:
+                raise ValueError(f"product {product.code} is capped, and caps.{self.cap} has no row")
+
+    @property
+    def _caps(self) -> tuple[CapRow, ...]:
+        return self.caps.law if self.cap == "law" else self.caps.default
+
+    def product(self, code: str) -> Product | None:
+        """Find a product by its code."""
+        return next((product for product in self.products if product.code == code), None)
+
+    def generation(self, number: int) -> Generation | None:
+        """Find a generation of cards by its number."""
+        return next((generation for generation in self.generations if generation.number == number), None)
+
+    def cap_on(self, day: date, mcc: str) -> Cents:
+        """Give the cap in force on a day at merchants of a category: nothing may be spent where no row covers it."""
+        row = in_force(self._caps, day, mcc)
+        return Cents(0) if row is None else row.amount
+
+    def refused_on(self, day: date, mcc: str) -> tuple[DayOff, ...]:
+        """Give the kinds of day that are refused, as the rule stands on a day at merchants of a category."""
+        row = in_force(self.days_off, day, mcc)
+        return () if row is None else row.refuses
+
+
+PlacedRow = TypeVar("PlacedRow", bound=Placed)
+
+
+def in_force(rows: Iterable[PlacedRow], day: date, mcc: str) -> PlacedRow | None:
+    """Find the row for a merchant's category on a day: one that names it before one for all."""
+    general = None
+    for row in rows:
+        if row.holds_on(day):
+            if row.mccs is None:
+                general = row
+            elif mcc in row.mccs:
+                return row
+    return general
+
+
+def vintage_dates(year: int) -> tuple[date, date]:
+    """Give the first and last day of a vintage: 1 January to the last day of the next February (R3262-5).
+
+    >>> vintage_dates(2027)
+    (datetime.date(2027, 1, 1), datetime.date(2028, 2, 29))
+    """
+    return date(year, 1, 1), date(year + 1, 3, 1) - timedelta(days=1)
+
+
+def months_later(day: date, months: int) -> date:
+    """Give the same day of a later month, or that month's last day where it has no such day.
+
+    >>> months_later(date(2026, 11, 30), 15)
+    datetime.date(2028, 2, 29)
+    """
+    years, month = divmod(day.month - 1 + months, 12)
+    following = date(day.year + years + (month + 1) // 12, (month + 1) % 12 + 1, 1)
+    return date(day.year + years, month + 1, min(day.day, (following - timedelta(days=1)).day))
+
+
+def _refuse_twice(what: str, keys: Sequence[object]) -> None:
+    for index, key in enumerate(keys):
+        if key in keys[:index]:
+            raise ValueError(f"{what}[{index}]: {key} stands there already")
+
+
+def _refuse_overlap(what: str, rows: Sequence[Dated]) -> None:
+    for (first, one), (second, other) in combinations(enumerate(rows), 2):
+        start = max(one.since or date.min, other.since or date.min)
+        if start <= min(one.until or date.max, other.until or date.max) and _same_place(one, other):
+            raise ValueError(f"{what}[{first}] and {what}[{second}] both hold on {start}")
+
+
+def _same_place(one: Dated, other: Dated) -> bool:
+    mine = one.mccs if isinstance(one, Placed) else None
+    theirs = other.mccs if isinstance(other, Placed) else None
+    return not set(mine).isdisjoint(theirs) if mine and theirs else mine == theirs

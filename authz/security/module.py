@@ -22,6 +22,10 @@ class Sealed(SecurityError):
     """What was sealed can't be opened: another key, another context, or altered."""
 
 
+class Malformed(SecurityError):
+    """An argument isn't of the form that the interface asks for. The message names it and shows none of it."""
+
+
 class PinFinding(StrEnum):
     """What a PIN block turned out to hold."""
 
@@ -32,7 +36,11 @@ class PinFinding(StrEnum):
 
 
 class ChipFinding(Struct, frozen=True):
-    """What a chip's cryptogram turned out to be. `counter` is its ATC, `response` DE 55 for the reply (hexadecimal)."""
+    """What a chip's cryptogram turned out to be.
+
+    `counter` is its ATC, 0 where the cryptogram isn't right: then nothing vouches for it. `response` is DE 55 for
+    the reply (hexadecimal): it tells the card that the issuer approves, so a reply that declines leaves it out.
+    """
 
     right: bool
     counter: int
@@ -43,13 +51,19 @@ class SecurityModule(Protocol):
     """What an authorizer asks of its security module. `zone` names the link whose keys are meant: its acquirer id."""
 
     async def verify_pin(self, zone: str, pin_block: str, pan: str, pvv: str) -> PinFinding:
-        """Verify a PIN block (16 hexadecimal digits, ISO format 0 or 3, under the zone PIN key) against a PVV."""
+        """Verify a PIN block (16 hexadecimal digits, ISO format 0 or 3, under the zone PIN key) against a PVV.
+
+        Raises `KeyMissing`.
+        """
 
     async def verify_cvv2(self, pan: str, expiry: str, cvv2: str) -> bool:
         """Verify the three digits printed on a card whose expiry is YYMM."""
 
     async def verify_cryptogram(self, pan: str, sequence: str, chip: str, amount: str, currency: str) -> ChipFinding:
-        """Verify the ARQC in DE 55 (hexadecimal), over the amount and currency of the message too; make the ARPC."""
+        """Verify the ARQC in DE 55 (hexadecimal), over the amount and currency of the message too; make the ARPC.
+
+        `sequence` is DE 23, or empty: then the chip's own counts (5F34), else 00.
+        """
 
     async def verify_mac(self, zone: str, covered: bytes, mac: str) -> bool:
         """Verify a MAC (16 upper-case hexadecimal digits) over the bytes it covers."""

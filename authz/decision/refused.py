@@ -1,0 +1,48 @@
+"""Administration that makes no sense: each thing that can be wrong is a class, whose docstring is its message."""
+
+
+class Refused(Exception):
+    """The command makes no sense here: nothing changes."""
+
+    def __str__(self) -> str:
+        return type(self).__doc__ or ""
+
+
+class HolderUnknown(Refused):
+    """The holder has no passbook: enrol them first."""
+
+
+class HolderEnrolled(Refused):
+    """The holder has a passbook already."""
+
+
+class CardUnknown(Refused):
+    """The holder has no such card."""
+
+
+class CardIssued(Refused):
+    """The holder has this card already."""
+
+
+class CardStopped(Refused):
+    """The card is stopped already, and that is for good."""
+
+
+class ExpiryMalformed(Refused):
+    """A card's expiry is four digits, YYMM, with a month from 01 to 12."""
+
+
+class LoadEmpty(Refused):
+    """A load needs an amount of at least one cent."""
+
+
+class LotMalformed(Refused):
+    """A lot has a product that DE 3 can name, a name without colons, and a first day not after its last."""
+
+
+class LotDiffers(Refused):
+    """The holder has a lot of this product and name that is valid on other days."""
+
+
+class ZoneUnknown(Refused):
+    """The merchant's time zone isn't an IANA name."""
