@@ -4,11 +4,18 @@ Two implementations stand behind it: `ledger.memory` and `ledger.postgres`. One 
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from msgspec import Struct
 
 from ledger.values import Epoch, HolderId, Identity, Partition, Record, Seq
+
+HOLDERS_A_CALL_MAX = 64
+"""Cold holders that one read looks up: small chunks, since each may cost 0.1 ms of disk."""
+
+IDENTITIES_A_CALL_MAX = 1_024
+"""Identities that one read looks up: those of two full batches."""
 
 
 class LedgerError(Exception):
@@ -29,6 +36,10 @@ class OutcomeUnknown(LedgerError):
 
 class Unavailable(LedgerError):
     """The database can't be reached, or refuses: nothing was written."""
+
+
+class Misplaced(LedgerError):
+    """A record does not follow the one before it, or is of another epoch: nothing was sent."""
 
 
 class Fence(Struct, frozen=True):
@@ -88,17 +99,39 @@ class Store(Protocol):
     ) -> None:
         """Make records durable, all or none, behind `head` with hash `last`. An empty batch moves the beat only.
 
-        Raises `Fenced`, `IdentityTaken`, `OutcomeUnknown`, or `Unavailable` (known: not in).
+        Waits as long as it takes: after a silence that is too long, `abandon`. Raises `Fenced`, `IdentityTaken`,
+        `OutcomeUnknown`, `Unavailable` (known: not in), or `Misplaced`.
         """
+
+    async def abandon(self, partition: Partition) -> None:
+        """Cut the writer's session: an append that waits raises `OutcomeUnknown`. `retake` begins another."""
 
     async def hash_at(self, partition: Partition, seq: Seq) -> bytes | None:
         """Return the hash of the record at `seq`, None where there is none."""
 
+    async def instant_of(self, partition: Partition, seq: Seq) -> datetime | None:
+        """Return when the record at `seq` was decided, in UTC; None where there is none."""
+
     async def newest(self, partition: Partition, holders: Sequence[HolderId]) -> Mapping[HolderId, Line]:
-        """Return the newest line of each holder who has one: at most 64 holders a call."""
+        """Return the newest line of each holder who has one: at most `HOLDERS_A_CALL_MAX` holders."""
 
     async def find(self, partition: Partition, identities: Sequence[Identity]) -> Mapping[Identity, Answer]:
-        """Return what is stored under each identity that exists."""
+        """Return what is stored under each identity that exists: at most `IDENTITIES_A_CALL_MAX`."""
+
+    async def add_range(self) -> int:
+        """Keep at least two empty ranges of seqs ahead of the newest record; return how many there are."""
 
     async def close(self) -> None:
         """Let go of every connection."""
+
+
+def require_sequence(epoch: Epoch, head: Seq, records: Sequence[Record]) -> None:
+    """Raise `Misplaced` unless the records follow `head` without a gap, are of this epoch and are whole.
+
+    A record is a line in a passbook, with a holder and a position, or neither.
+    """
+    for seq, record in enumerate(records, head + 1):
+        if record.seq != seq or record.epoch != epoch:
+            raise Misplaced(f"record {record.seq} of epoch {record.epoch} stands where {seq} of {epoch} should")
+        if (record.entry.holder is None) != (record.entry.position is None):
+            raise Misplaced(f"record {record.seq} has one of holder and position")

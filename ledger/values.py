@@ -3,6 +3,8 @@
 Every value is frozen. Amounts are integer cents of the euro; instants are aware and in UTC.
 """
 
+import struct
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import NewType
 
@@ -40,6 +42,23 @@ class Identity(Struct, frozen=True, array_like=True):
 
     stamp: int
     digest: bytes
+
+
+def pack_identities(identities: Iterable[Identity]) -> bytes:
+    """Join keys into one text of bytes: 24 a key, its stamp big-endian in 8, then its digest.
+
+    >>> pack_identities([Identity(260512123000, bytes(16))]).hex()
+    '0000003ca7bb887800000000000000000000000000000000'
+    """
+    return b"".join(_KEY.pack(one.stamp, one.digest) for one in identities)
+
+
+def unpack_identities(packed: bytes) -> tuple[Identity, ...]:
+    """Undo `pack_identities`."""
+    return tuple(Identity(stamp, digest) for stamp, digest in _KEY.iter_unpack(packed))
+
+
+_KEY = struct.Struct(">q16s")
 
 
 class Lot(Struct, frozen=True, array_like=True):

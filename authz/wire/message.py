@@ -1,6 +1,11 @@
 """An ISO 8583 message as a typed value: content-checked texts, one attribute a field that this project uses."""
 
+import re
+from typing import Any, Self
+
 from msgspec import Struct
+
+from authz.wire.track2 import Track2
 
 
 class Elements(Struct, frozen=True, kw_only=True):
@@ -19,8 +24,62 @@ class Elements(Struct, frozen=True, kw_only=True):
     tries_left: str | None = None
     """`TR`, in replies: PIN tries left."""
 
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Read DE 48; unknown tags are passed over. None: a length or value is wrong, or a tag comes twice.
+
+        >>> elements = Elements.parse("PA0011" "XY004word")
+        >>> elements.takes_partial, elements.cvv2
+        ('1', None)
+        >>> Elements.parse("CV00212") is None
+        True
+        """
+        values: dict[str, str] = {}
+        start = 0
+        while start < len(text):
+            head = _ELEMENT_HEAD.match(text, start)
+            if head is None or head[1] in values:
+                return None
+            start = head.end() + int(head[2])
+            values[head[1]] = text[head.end() : start]
+        if start > len(text) or not all(value(values[tag]) for tag, value in _VALUES.items() if tag in values):
+            return None
+        return cls(**{name: values[tag] for tag, name in _TAGS.items() if tag in values})
+
+    @property
+    def text(self) -> str:
+        """DE 48, as it is sent.
+
+        >>> Elements(takes_partial="1", tries_left="2").text
+        'PA0011TR0012'
+        """
+        values = ((tag, getattr(self, name)) for tag, name in _TAGS.items())
+        return "".join(f"{tag}{len(value):03}{value}" for tag, value in values if value is not None)
+
     def __repr__(self) -> str:
         return "Elements(…)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
+
+
+_ELEMENT_HEAD = re.compile("([A-Za-z]{2})([0-9]{3})")
+_TAGS = {
+    "CV": "cvv2",
+    "PA": "takes_partial",
+    "KB": "key_block",
+    "KC": "key_check",
+    "KS": "key_serial",
+    "TR": "tries_left",
+}
+_VALUES = {
+    "CV": re.compile("[0-9]{3}").fullmatch,
+    "PA": re.compile("[ -~]").fullmatch,
+    "KB": re.compile("[ -~]+").fullmatch,
+    "KC": re.compile("[0-9A-Fa-f]+").fullmatch,
+    "KS": re.compile("[0-9A-Fa-f]+").fullmatch,
+    "TR": re.compile("[0-9]+").fullmatch,
+}
 
 
 class Message(Struct, frozen=True, kw_only=True):
@@ -62,6 +121,63 @@ class Message(Struct, frozen=True, kw_only=True):
     unused: tuple[tuple[int, int], ...] = ()
     """Known fields that came and that nothing reads: number and length."""
 
+    @property
+    def card_number(self) -> str | None:
+        """The PAN: DE 2, or track 2's."""
+        track2 = self._track2
+        return self.pan if self.pan is not None or track2 is None else track2.pan
+
+    @property
+    def card_expiry(self) -> str | None:
+        """The card's expiry, YYMM: DE 14, or track 2's."""
+        track2 = self._track2
+        return self.expiry if self.expiry is not None or track2 is None else track2.expiry
+
+    @property
+    def _track2(self) -> Track2 | None:
+        return None if self.track2 is None else Track2.parse(self.track2)
+
     def __repr__(self) -> str:
-        names = [name for name in self.__struct_fields__ if name != "mti" and getattr(self, name)]
-        return f"Message({self.mti}: {', '.join(names)})"
+        return f"Message({self.mti}: {', '.join(self._present)})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("mti", self.mti), *((name, ...) for name in self._present)]
+
+    @property
+    def _present(self) -> list[str]:
+        return [name for name in self.__struct_fields__ if name != "mti" and getattr(self, name)]
+
+
+ATTRIBUTES = {
+    2: "pan",
+    3: "processing_code",
+    4: "amount",
+    7: "transmitted",
+    11: "trace",
+    12: "local_time",
+    13: "local_date",
+    14: "expiry",
+    15: "settlement_date",
+    22: "entry_mode",
+    23: "card_sequence",
+    32: "acquirer",
+    35: "track2",
+    37: "retrieval_reference",
+    38: "approval",
+    39: "response_code",
+    41: "terminal",
+    42: "merchant",
+    44: "reason",
+    48: "elements",
+    49: "currency",
+    52: "pin_block",
+    54: "balances",
+    55: "chip",
+    64: "mac",
+    66: "settlement_code",
+    70: "network_code",
+    90: "original",
+    95: "replacement",
+    128: "mac",
+}
+"""Field numbers of a message's attributes. The MAC is DE 64, or DE 128 where there are fields above 64."""

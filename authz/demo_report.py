@@ -1,0 +1,133 @@
+"""What the demo shows when the lunch is over: the decisions, the latencies, and whether the books hold."""
+
+from collections.abc import Mapping
+
+import asyncpg
+from ledger.verify import Finding, Report, verify
+from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from authz.decision.outcomes import Reason
+from authz.links.codes import RESPONSE_CODES
+
+_DECISIONS = """
+SELECT reason, count(*) AS count FROM ledger.journal
+ WHERE kind IN ('purchase', 'authorization', 'inquiry', 'refund') GROUP BY reason ORDER BY count DESC, reason"""
+
+_TERMINALS = """
+SELECT rtrim(request -> 'command' -> 'origin' ->> 'terminal') AS terminal,
+       coalesce(sum(amount) FILTER (WHERE kind = 'purchase'), 0)::bigint AS sales,
+       coalesce(sum(amount) FILTER (WHERE kind = 'authorization'), 0)::bigint AS holds
+  FROM ledger.journal JOIN ledger.transfer USING (partition, seq)
+ WHERE kind IN ('purchase', 'authorization') GROUP BY 1"""
+
+_TRIAL_BALANCE = """
+SELECT split_part(account, ':', 1) AS class, count(*) AS accounts, sum(balance)::bigint AS balance
+  FROM ledger.balance GROUP BY 1 ORDER BY 1"""
+
+
+class Lunch(Struct, frozen=True):
+    """What the terminals' side saw: rate per second, latencies by percentile, and totals in cents by terminal.
+
+    A terminal's totals are its sales and its holds.
+    """
+
+    payments: int
+    rate: float
+    latencies_us: Mapping[float, int]
+    unanswered: Mapping[str, int]
+    terminals: Mapping[str, tuple[int, int]]
+
+
+class Books(Struct, frozen=True):
+    """What the ledger says. `balances` are number of accounts and cents, by class of account."""
+
+    decisions: Mapping[str, int]
+    balances: Mapping[str, tuple[int, int]]
+    terminals: Mapping[str, tuple[int, int]]
+    verified: Report | Finding
+
+
+async def audit(url: str, console: Console) -> Books:
+    """Ask the ledger itself. Nothing here comes from the engine's memory."""
+    connection = await asyncpg.connect(url)
+    try:
+        decisions = {row["reason"]: row["count"] for row in await connection.fetch(_DECISIONS)}
+        balances = {row["class"]: (row["accounts"], row["balance"]) for row in await connection.fetch(_TRIAL_BALANCE)}
+        terminals = {row["terminal"]: (row["sales"], row["holds"]) for row in await connection.fetch(_TERMINALS)}
+    finally:
+        await connection.close()
+    with console.status("walking the hash chain …"):
+        verified = await verify(url)
+    return Books(decisions, balances, terminals, verified)
+
+
+def show(console: Console, lunch: Lunch, books: Books) -> bool:
+    """Print the report; True if all of it held."""
+    console.print()
+    console.print(_decisions(books))
+    console.print(_latencies(lunch))
+    console.print(_trial_balance(books))
+    answered = not lunch.unanswered and sum(books.decisions.values()) == lunch.payments
+    balanced = sum(cents for _, cents in books.balances.values()) == 0
+    paid = {name: totals for name, totals in lunch.terminals.items() if totals != (0, 0)}
+    agreed = paid == books.terminals
+    held = [
+        (answered, f"every one of {lunch.payments:,} requests was answered, and is one record of the journal"),
+        (balanced, "the trial balance is 0.00"),
+        (isinstance(books.verified, Report), _verified(books.verified)),
+        (agreed, f"{len(paid)} terminals' totals, {_euros(_total(paid))} in all, equal the ledger's"),
+    ]
+    for good, what in held:
+        console.print(Text.assemble(("✓ " if good else "✗ ", "bold green" if good else "bold red"), what))
+    return all(good for good, _ in held)
+
+
+def _decisions(books: Books) -> Table:
+    table = Table("reason", "DE 39", title="Decisions by reason", title_justify="left")
+    table.add_column("requests", justify="right")
+    table.add_column("", justify="right")
+    total = sum(books.decisions.values())
+    for reason, count in books.decisions.items():
+        table.add_row(reason, RESPONSE_CODES[Reason(reason)], f"{count:,}", f"{count / total:.1%}")
+    return table
+
+
+def _latencies(lunch: Lunch) -> Table:
+    table = Table(title=f"Latency, at {lunch.rate:,.0f} requests/s, open loop", title_justify="left")
+    for name in lunch.latencies_us:
+        table.add_column(f"p{name:g}", justify="right")
+    table.add_row(*(f"{microseconds / 1000:.1f} ms" for microseconds in lunch.latencies_us.values()))
+    return table
+
+
+def _trial_balance(books: Books) -> Table:
+    table = Table("accounts", title="Trial balance", title_justify="left", show_footer=True)
+    table.columns[0].footer = "sum"
+    table.add_column("number", justify="right")
+    total = sum(cents for _, cents in books.balances.values())
+    table.add_column("balance", justify="right", footer=_euros(total))
+    for name, (number, cents) in books.balances.items():
+        table.add_row(f"{name}:…", f"{number:,}", _euros(cents))
+    return table
+
+
+def _verified(verified: Report | Finding) -> str:
+    if isinstance(verified, Finding):
+        return str(verified)
+    return f"the hash chain of {verified.records:,} records is unbroken, and every position equals its accounts"
+
+
+def _total(terminals: Mapping[str, tuple[int, int]]) -> int:
+    return sum(sales + holds for sales, holds in terminals.values())
+
+
+def _euros(cents: int) -> str:
+    """Write an amount.
+
+    >>> _euros(-123456)
+    '-1,234.56 €'
+    """
+    return f"{'-' if cents < 0 else ''}{abs(cents) // 100:,}.{abs(cents) % 100:02} €"

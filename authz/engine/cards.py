@@ -1,0 +1,119 @@
+"""Which card a PAN names. What is asked for often stays in memory; the rest comes from the vault."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from authz.decision.commands import CardId
+from authz.engine.loader import Loader
+from authz.security.module import SecurityModule
+from ledger.values import HolderId, Partition
+
+CARDS_MAX = 100_000
+
+
+class SealedCard(Struct, frozen=True):
+    """A card in the vault: found by the keyed hash of its number, shown by six and four of its digits.
+
+    `sealed_pan` is for making cards; `sealed_check` holds the expiry (YYMM) and the PVV, for verifying PIN and CVV2.
+    """
+
+    card: CardId
+    holder: HolderId
+    partition: Partition
+    token: bytes
+    first6: str
+    last4: str
+    sealed_pan: bytes
+    sealed_check: bytes
+
+
+class Vault(Protocol):
+    """Where sealed cards are kept. Every method raises `ledger.store.Unavailable` without a database."""
+
+    async def find(self, tokens: Sequence[bytes]) -> Mapping[bytes, SealedCard]:
+        """Return the card of each token that has one."""
+
+    async def add(self, card: SealedCard) -> SealedCard:
+        """Keep a card, or return the one that already has its token."""
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+
+
+class KnownCard(Struct, frozen=True):
+    """What the engine knows of a card before its holder's position is read. Its repr shows no verification value."""
+
+    card: CardId
+    holder: HolderId
+    partition: Partition
+    expiry: str
+    pvv: str
+
+    def __repr__(self) -> str:
+        return f"KnownCard({self.card})"
+
+
+class Cards:
+    """The cards in use: a bounded memory before the vault."""
+
+    def __init__(self, vault: Vault, security: SecurityModule, cards_max: int = CARDS_MAX) -> None:
+        self._vault = vault
+        self._security = security
+        self._max = cards_max
+        self._known: OrderedDict[bytes, KnownCard] = OrderedDict()
+        self._loader: Loader[bytes, SealedCard] = Loader(vault.find)
+
+    async def find(self, token: bytes) -> KnownCard | None:
+        """Find a card by its PAN's token. Raises `ledger.store.Unavailable`."""
+        known = self._known.get(token)
+        if known is not None:
+            self._known.move_to_end(token)
+            return known
+        sealed = await self._loader.load(token)
+        return None if sealed is None else self._remember(sealed)
+
+    async def add(
+        self, card: CardId, holder: HolderId, partition: Partition, pan: str, expiry: str, pvv: str
+    ) -> KnownCard:
+        """Keep a new card's number, before the command that issues it; the same number again names the same card."""
+        context = card.encode()
+        sealed = SealedCard(
+            card=card,
+            holder=holder,
+            partition=partition,
+            token=self._security.token(pan),
+            first6=pan[:6],
+            last4=pan[-4:],
+            sealed_pan=self._security.seal(pan.encode(), context),
+            sealed_check=self._security.seal(f"{expiry}{pvv}".encode(), context),
+        )
+        return self._remember(await self._vault.add(sealed))
+
+    def _remember(self, sealed: SealedCard) -> KnownCard:
+        check = self._security.unseal(sealed.sealed_check, sealed.card.encode()).decode()
+        known = KnownCard(sealed.card, sealed.holder, sealed.partition, check[:4], check[4:])
+        self._known[sealed.token] = known
+        if len(self._known) > self._max:
+            self._known.popitem(last=False)
+        return known
+
+
+class MemoryVault:
+    """A vault that lasts as long as the process: for tests."""
+
+    def __init__(self) -> None:
+        self._cards: dict[bytes, SealedCard] = {}
+
+    async def find(self, tokens: Sequence[bytes]) -> Mapping[bytes, SealedCard]:
+        """Return the card of each token that has one."""
+        return {token: self._cards[token] for token in tokens if token in self._cards}
+
+    async def add(self, card: SealedCard) -> SealedCard:
+        """Keep a card, or return the one that already has its token."""
+        return self._cards.setdefault(card.token, card)
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""

@@ -1,0 +1,138 @@
+"""A partition's memory, and the synchronous decision over it. No I/O and no await: what it needs is there, or named."""
+
+from datetime import datetime
+from typing import TypeVar
+
+from authz.clock import Now
+from authz.decision.decide import decide
+from authz.decision.evidence import Facts
+from authz.decision.outcomes import Reason, Reply
+from authz.decision.position import Position
+from authz.decision.programme import Programme
+from authz.decision.reference import Employer, Merchant, employer_passbook, programme_passbook
+from authz.engine.identities import Known, Recent, content_of
+from authz.engine.passbooks import Passbook, Passbooks
+from authz.engine.requests import Answer
+from authz.engine.work import Batch, Books, Decided, Work
+from ledger.store import Line
+from ledger.values import HolderId
+
+S = TypeVar("S")
+
+
+class Desk:
+    """What one writer knows of its partition. It is dropped whole when an append's outcome is unknown."""
+
+    def __init__(self, now: Now, passbooks: Passbooks, recent: Recent) -> None:
+        self._now = now
+        self._passbooks = passbooks
+        self._recent = recent
+        self._instant = now()
+        self.term = 0
+        """Rises whenever memory is dropped: what was read before is not to be kept."""
+
+    def drop(self) -> None:
+        """Forget everything."""
+        self.term += 1
+        self._passbooks.clear()
+        self._recent.clear()
+
+    def open(self, newest: datetime | None) -> None:
+        """Begin afresh behind a record made at `newest`: the engine's time never runs backward."""
+        self.drop()
+        self._instant = max(self._now(), newest or self._now())
+
+    def keep(self, holder: HolderId, line: Line | None) -> None:
+        """Take in what the ledger holds of a passbook."""
+        self._passbooks.put(holder, line)
+
+    def missing(self, work: Work) -> list[HolderId]:
+        """Name the passbooks that must be loaded before `work` can be decided; none: it can be."""
+        return [name for name in self._needs(work) if name is not None and self._passbooks.get(name) is None]
+
+    def decide(self, work: Work) -> Decided | Answer | None:
+        """Decide: a record to append, or an answer that needs none, or None: it will be answered with its original.
+
+        Raises `authz.decision.Refused` for an administrative command that makes no sense.
+        """
+        if work.keys is None:
+            return self._decide_anew(work)
+        known = self._recent.get(work.keys.identity)
+        if known is not None and known.answer is None:
+            if content_of(known.command) != content_of(work.command):
+                return _reused(work)
+            assert work.waiter is not None
+            known.waiters.append(work.waiter)
+            return None
+        stored = known.answer if known is not None else work.stored
+        if stored is not None:
+            return stored if content_of(stored.command) == content_of(work.command) else _reused(work)
+        if work.reference_stored or self._recent.names(work.keys.reference):
+            return _reused(work)
+        return self._decide_anew(work)
+
+    def acknowledge(self, batch: Batch) -> None:
+        """The batch is in the ledger: what was decided in it may be answered again, and may leave memory."""
+        for one in batch.decided:
+            if one.books.holder is not None:
+                one.books.holder.pins -= 1
+            if one.known is not None:
+                one.known.answer = Answer(one.work.command, one.outcome.reply)
+
+    def roll_back(self, batch: Batch) -> None:
+        """The batch is not in: forget what it wrote here. Its holders are loaded again when they are needed."""
+        for one in batch.decided:
+            if one.books.holder is not None:
+                self._passbooks.forget(one.books.holder.holder)
+            if one.known is not None:
+                self._recent.forget(one.known)
+
+    def _needs(self, work: Work) -> tuple[HolderId | None, ...]:
+        """The passbooks of the holder, the merchant, the employer and the programme, as far as they are known."""
+        position = _state_of(self._book(work.holder), Position)
+        if position is None:
+            return work.holder, work.merchant, None, None
+        card = position.card(work.card) if work.card is not None else None
+        return (
+            work.holder,
+            work.merchant,
+            employer_passbook(position.employer) if position.employer else None,
+            programme_passbook(card.programme) if card is not None else None,
+        )
+
+    def _book(self, holder: HolderId | None) -> Passbook | None:
+        return self._passbooks.get(holder) if holder is not None else None
+
+    def _decide_anew(self, work: Work) -> Decided:
+        self._instant = max(self._now(), self._instant)
+        books = Books(*map(self._book, self._needs(work)))
+        outcome = decide(
+            work.command,
+            Facts(
+                instant=self._instant,
+                evidence=work.evidence,
+                position=_state_of(books.holder, Position),
+                holder=work.holder,
+                merchant=_state_of(books.merchant, Merchant),
+                employer=_state_of(books.employer, Employer),
+                programme=_state_of(books.programme, Programme),
+            ),
+        )
+        if outcome.holder is None:
+            books = Books(None, books.merchant, books.employer, books.programme)
+        elif books.holder is not None:
+            books.holder.state = outcome.state
+            books.holder.pins += 1
+        known = None
+        if work.keys is not None:
+            known = Known(work.keys, work.command)
+            self._recent.add(known)
+        return Decided(work, outcome, books, self._instant, known)
+
+
+def _state_of(book: Passbook | None, kind: type[S]) -> S | None:
+    return book.state if book is not None and isinstance(book.state, kind) else None
+
+
+def _reused(work: Work) -> Answer:
+    return Answer(work.command, Reply(Reason.IDENTITY_REUSED))

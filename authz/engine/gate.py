@@ -1,0 +1,44 @@
+"""Whether a writer takes requests now."""
+
+import asyncio
+from enum import Enum
+
+
+class GateState(Enum):
+    """What a request finds on arrival."""
+
+    OPEN = "open"
+    PAUSED = "paused"
+    """An append is being settled: wait a moment."""
+    SHUT = "shut"
+    """No database, or another engine writes: answer 91 at once."""
+
+
+class Gate:
+    """Lets requests through while the writer holds its lease."""
+
+    def __init__(self) -> None:
+        self.state = GateState.SHUT
+        self._changed = asyncio.Event()
+
+    def turn(self, state: GateState) -> None:
+        """Change the state, and wake whoever waits."""
+        if state is not self.state:
+            self.state = state
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    async def passes(self, deadline: float) -> bool:
+        """Wait while paused; True when open, False when shut or past the deadline (the event loop's time)."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                while self.state is GateState.PAUSED:
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return self.state is GateState.OPEN and asyncio.get_running_loop().time() < deadline
+
+    async def is_open(self) -> None:
+        """Wait until it opens, however long that takes."""
+        while self.state is not GateState.OPEN:
+            await self._changed.wait()

@@ -1,0 +1,69 @@
+"""Who may write a partition: standing by, taking over, and settling what is unknown.
+
+The epoch in the fence decides who may write; what is here only decides who tries. A writer that lives moves the
+fence; one that has died has lost its session. No wall clocks are compared.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from ledger.store import Fence, Fenced, Store, Unavailable
+from ledger.values import Epoch, Partition, Seq
+
+WATCH_EVERY_MS = 250
+STILL_FOR_MS = 2_000
+STILL_READINGS_MIN = 6
+RETRY_EVERY_MS = 100
+
+
+async def take_over(store: Store, partition: Partition, on_wait: Callable[[str], None]) -> Fence:
+    """Wait until the partition has no living writer, and begin a new epoch.
+
+    A writer is dead at once when its session is gone, and after `STILL_FOR_MS` when the fence stands still over at
+    least `STILL_READINGS_MIN` readings on end. An outage of the database starts the count again.
+    """
+    seen: Fence | None = None
+    since, readings = 0.0, 0
+    while True:
+        try:
+            fence = await store.fence(partition)
+            if fence != seen:
+                seen, since, readings = fence, time.monotonic(), 1
+            else:
+                readings += 1
+            still = (time.monotonic() - since) * 1000 >= STILL_FOR_MS and readings >= STILL_READINGS_MIN
+            if still or not await store.writer_lives(partition, fence.epoch):
+                return await store.take(partition, fence)
+            on_wait(f"standing by: another engine writes partition {partition}")
+        except Fenced:
+            seen = None
+        except Unavailable as error:
+            seen = None
+            on_wait(str(error))
+        await asyncio.sleep(WATCH_EVERY_MS / 1000)
+
+
+async def settle(store: Store, partition: Partition, epoch: Epoch, on_wait: Callable[[str], None]) -> Fence | None:
+    """After an unknown outcome, begin a new epoch from one's own; None where someone else has taken it.
+
+    Either way the last append has ended when this returns: it is in, or it never will be.
+    """
+    while True:
+        try:
+            return await store.retake(partition, epoch)
+        except Fenced:
+            return None
+        except Unavailable as error:
+            on_wait(str(error))
+        await asyncio.sleep(RETRY_EVERY_MS / 1000)
+
+
+async def is_in(store: Store, partition: Partition, seq: Seq, expected: bytes, on_wait: Callable[[str], None]) -> bool:
+    """Tell whether the batch whose last record is (`seq`, `expected`) is in the ledger."""
+    while True:
+        try:
+            return await store.hash_at(partition, seq) == expected
+        except Unavailable as error:
+            on_wait(str(error))
+        await asyncio.sleep(RETRY_EVERY_MS / 1000)

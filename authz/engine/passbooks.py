@@ -1,0 +1,88 @@
+"""The newest line of every active passbook, in memory: a bounded cache of what the ledger holds."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import msgspec
+
+from authz.decision.outcomes import State
+from authz.decision.position import Position
+from authz.decision.programme import Programme
+from authz.decision.reference import Employer, Merchant
+from ledger.store import Line
+from ledger.values import HolderId, Seq
+
+PASSBOOKS_MAX = 100_000
+
+_REFERENCES: dict[str, Callable[[str], State]] = {
+    "merchant": msgspec.json.Decoder(Merchant).decode,
+    "employer": msgspec.json.Decoder(Employer).decode,
+    "programme": msgspec.json.Decoder(Programme).decode,
+}
+_position: Callable[[str], State] = msgspec.json.Decoder(Position).decode
+encode_state = msgspec.json.Encoder().encode
+
+
+def decode_state(holder: HolderId, text: str) -> State:
+    """Read a line. What it says follows from whose passbook it is in."""
+    kind, separator, _ = holder.partition(":")
+    return (_REFERENCES[kind] if separator else _position)(text)
+
+
+class Passbook:
+    """One holder's newest line. `seq` is 0 and `state` None where nothing was ever written.
+
+    `pins` counts the records that are decided and not acknowledged: a pinned passbook stays in memory.
+    While there are any, `seq` is behind `state`; the writer brings it up when the batch is sent.
+    """
+
+    __slots__ = ("holder", "pins", "seq", "state")
+
+    def __init__(self, holder: HolderId, seq: Seq, state: State | None) -> None:
+        self.holder = holder
+        self.seq = seq
+        self.state = state
+        self.pins = 0
+
+
+class Passbooks:
+    """At most `passbooks_max` passbooks, the least recently used going first; pinned ones never go."""
+
+    def __init__(self, passbooks_max: int = PASSBOOKS_MAX) -> None:
+        self._max = passbooks_max
+        self._books: OrderedDict[HolderId, Passbook] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._books)
+
+    def get(self, holder: HolderId) -> Passbook | None:
+        """Find a passbook, and count this as a use of it."""
+        book = self._books.get(holder)
+        if book is not None:
+            self._books.move_to_end(holder)
+        return book
+
+    def put(self, holder: HolderId, line: Line | None) -> Passbook:
+        """Keep what the ledger holds of a passbook, unless it is here already."""
+        book = self._books.get(holder)
+        if book is None:
+            state = None if line is None else decode_state(holder, line.position)
+            book = self._books[holder] = Passbook(holder, Seq(0) if line is None else line.seq, state)
+            self._shrink()
+        return book
+
+    def forget(self, holder: HolderId) -> None:
+        """Drop a passbook whose newest lines were rolled back."""
+        self._books.pop(holder, None)
+
+    def clear(self) -> None:
+        """Drop all."""
+        self._books.clear()
+
+    def _shrink(self) -> None:
+        for _ in range(len(self._books) - self._max):
+            holder, book = next(iter(self._books.items()))
+            if book.pins:
+                self._books.move_to_end(holder)
+            else:
+                del self._books[holder]

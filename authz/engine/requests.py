@@ -1,0 +1,60 @@
+"""What a link hands to the engine, and what it gets back."""
+
+import asyncio
+from enum import Enum
+
+from msgspec import Struct
+
+from authz.decision.commands import Command, Payment
+from authz.decision.outcomes import Reply
+
+
+class Secrets(Struct, frozen=True, kw_only=True):
+    """What of a request may never be written down. Its repr shows none of it."""
+
+    pan: str
+    pin_block: str | None = None
+    cvv2: str | None = None
+    chip: str | None = None
+    card_sequence: str = ""
+
+    def __repr__(self) -> str:
+        return "Secrets(…)"
+
+
+class Request(Struct, frozen=True):
+    """A payment as a link understood it. The engine fills in `command.card` and `command.reference`.
+
+    `link` is the acquirer id of the link it came by, whose keys verify it; `deadline` is the event loop's time
+    by which it must be on its way to the ledger, or be answered 91. `repeat`: the terminal says it sent it before.
+    """
+
+    command: Payment
+    secrets: Secrets
+    link: str
+    deadline: float
+    repeat: bool = False
+
+
+class Answer(Struct, frozen=True):
+    """A reply, and the stored command whose fields it echoes."""
+
+    command: Command
+    reply: Reply
+
+
+class NoAnswer(Enum):
+    """Why a request is not answered, or not yet."""
+
+    DECIDE_AGAIN = "what it was decided on was rolled back"
+    TOO_LATE = "it is in the ledger, settled after its deadline: the repeat or the reversal gets the answer"
+
+
+Waiter = asyncio.Future[Answer | NoAnswer]
+"""Where an answer arrives."""
+
+
+def hand_over(waiter: Waiter | None, result: Answer | NoAnswer) -> None:
+    """Give a result to whoever still waits for it."""
+    if waiter is not None and not waiter.done():
+        waiter.set_result(result)

@@ -1,0 +1,119 @@
+"""One request on its way through a writer, and the batches it travels in."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from authz.decision.commands import CardId, Command
+from authz.decision.evidence import Evidence
+from authz.decision.outcomes import Outcome, Reply
+from authz.engine.identities import Keys, Known
+from authz.engine.passbooks import Passbook, encode_state
+from authz.engine.requests import Answer, Waiter
+from ledger.values import Entry, HolderId, Seq
+
+
+class Work(Struct, kw_only=True):
+    """A request with all that its decision needs beside the passbooks.
+
+    `holder` is None for a card that nobody knows, `merchant` where no merchant is concerned. `look_up`: its keys
+    are looked for in the ledger before it is decided. `stored` is what was found there.
+    """
+
+    command: Command
+    kind: str
+    holder: HolderId | None
+    deadline: float
+    waiter: Waiter | None = None
+    evidence: Evidence = Evidence()
+    card: CardId | None = None
+    merchant: HolderId | None = None
+    keys: Keys | None = None
+    link: str = ""
+    look_up: bool = False
+    stored: Answer | None = None
+    reference_stored: bool = False
+
+
+class Books(Struct, frozen=True):
+    """The passbooks that a decision reads. Its holder's is also the one it writes."""
+
+    holder: Passbook | None = None
+    merchant: Passbook | None = None
+    employer: Passbook | None = None
+    programme: Passbook | None = None
+
+    def used(self) -> tuple[int, int, int, int]:
+        """The records that stand in them now, by seq; 0 where there is none."""
+        return (
+            self.holder.seq if self.holder else 0,
+            self.merchant.seq if self.merchant else 0,
+            self.employer.seq if self.employer else 0,
+            self.programme.seq if self.programme else 0,
+        )
+
+
+class Inputs(Struct, frozen=True):
+    """What a record holds as its request: every input of the decision but instant and epoch, which it holds itself.
+
+    `used` are the seqs of the records it rested on: the holder's previous, the merchant's, the employer's, the
+    programme's.
+    """
+
+    command: Command
+    evidence: Evidence
+    used: tuple[int, int, int, int]
+
+
+class Decided(Struct):
+    """A decision on its way to the ledger, made at the instant `at`."""
+
+    work: Work
+    outcome: Outcome
+    books: Books
+    at: datetime
+    known: Known | None = None
+
+    def entry(self, seq: Seq) -> Entry:
+        """Write the record that is to stand at `seq`, and turn its passbook to that line."""
+        inputs = Inputs(self.work.command, self.work.evidence, self.books.used())
+        state = None
+        if self.books.holder is not None and self.outcome.state is not None:
+            self.books.holder.seq = seq
+            state = encode_state(self.outcome.state).decode()
+        keys = self.work.keys
+        return Entry(
+            at=self.at,
+            kind=self.work.kind,
+            holder=self.outcome.holder,
+            request=encode_json(inputs).decode(),
+            reply=encode_json(self.outcome.reply).decode(),
+            reason=self.outcome.reply.reason,
+            position=state,
+            transfers=self.outcome.transfers,
+            identities=() if keys is None else keys.all(),
+        )
+
+
+class Batch(Struct):
+    """What is sent in one append, and the repeats that are answered with it."""
+
+    decided: list[Decided] = []
+    riders: list[tuple[Work, Answer]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.decided or self.riders)
+
+    def waiting(self) -> Iterator[tuple[Work, list[Waiter | None]]]:
+        """Each request in it, with everybody who waits for its answer."""
+        for one in self.decided:
+            yield one.work, [one.work.waiter, *(one.known.waiters if one.known is not None else ())]
+        for work, _ in self.riders:
+            yield work, [work.waiter]
+
+
+encode_json = msgspec.json.Encoder().encode
+decode_inputs = msgspec.json.Decoder(Inputs).decode
+decode_reply = msgspec.json.Decoder(Reply).decode

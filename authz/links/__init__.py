@@ -1,0 +1,1 @@
+"""Acquirer links: connections, and the translation between messages and commands."""

@@ -1,0 +1,52 @@
+"""Listens for one acquirer's connections, with a limit on how many an address may open."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from authz.links.connection import Connection
+from authz.links.link import Link
+
+CONNECTIONS_PER_ADDRESS_MAX = 1_024
+BACKLOG_MAX = 1_024
+
+
+class LinkServer:
+    """A listening socket, and the connections that came by it."""
+
+    def __init__(self, link: Link, log: Callable[..., None]) -> None:
+        self.link = link
+        self.port = 0
+        self._log = log
+        self._listener: asyncio.Server | None = None
+        self._connections: set[Connection] = set()
+        self._by_address: Counter[str] = Counter()
+        self._open = link.metrics.connections.labels(link.terms.acquirer)
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; port 0 picks a free one. Raises `OSError` where that can't be."""
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(
+            lambda: Connection(self.link, self._opened, self._closed, self._log), host, port, backlog=BACKLOG_MAX
+        )
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Take no new connection and no new request; answer what is in flight, then close."""
+        if self._listener is not None:
+            self._listener.close()
+        await asyncio.gather(*(connection.drain() for connection in self._connections))
+
+    def _opened(self, connection: Connection) -> bool:
+        """Count a connection; False where its address has too many."""
+        self._connections.add(connection)
+        self._by_address[connection.address] += 1
+        self._open.set(len(self._connections))
+        return self._by_address[connection.address] <= CONNECTIONS_PER_ADDRESS_MAX
+
+    def _closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._by_address[connection.address] -= 1
+        if not self._by_address[connection.address]:
+            del self._by_address[connection.address]
+        self._open.set(len(self._connections))

@@ -1,0 +1,146 @@
+"""A running authorizer: every part put together, from the database to the listening ports."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from authz import demo_data, logs
+from authz.clock import Now, SimulatedClock
+from authz.config import Config
+from authz.decision.commands import AdoptProgramme
+from authz.decision.programme import Programme
+from authz.decision.reference import programme_passbook
+from authz.engine.cards import Cards
+from authz.engine.engine import Engine
+from authz.engine.vault import PostgresVault
+from authz.http import HttpServer, application
+from authz.links.link import Link
+from authz.links.server import LinkServer
+from authz.metrics import Metrics
+from authz.programmes import SHIPPED, shipped
+from authz.security.software import SoftwareSecurityModule
+from authz.wire.codec import Codec
+from ledger.postgres import PostgresStore
+from ledger.store import LedgerError, Unavailable
+from ledger.values import Partition, Seq
+
+RETRY_EVERY_S = 0.25
+FIRST_DAY_ZONE = ZoneInfo("Europe/Paris")
+
+
+class NotStarted(Exception):
+    """The authorizer can't start: the message says why."""
+
+
+class Service:
+    """An authorizer over one ledger. Made by `running`."""
+
+    def __init__(self, config: Config, url: str, store: PostgresStore, partitions: list[Partition], now: Now) -> None:
+        self.metrics = Metrics()
+        self.now = now
+        self.store = store
+        self.partitions = partitions
+        self.security = SoftwareSecurityModule(
+            config.issuer, {link.terms.acquirer: link.keys for link in config.links}, config.vault.master
+        )
+        self.vault = PostgresVault(url)
+        self.cards = Cards(self.vault, self.security)
+        self.engine = Engine(store, self.cards, self.security, now, self.metrics, partitions, logs.warning)
+        self.links = [
+            LinkServer(
+                Link(link.terms, Codec(link.dialect), self.engine, self.security, now, self.metrics), logs.warning
+            )
+            for link in config.links
+        ]
+        self.http = HttpServer(application(self.engine, self.metrics), config.http_host, config.http_port)
+        self.http_port = 0
+
+    async def adopt_programmes(self) -> None:
+        """Put the shipped programmes in force, where they aren't what the ledger has."""
+        for name in SHIPPED:
+            programme = shipped(name)
+            book = programme_passbook(name)
+            for partition in self.partitions:
+                line = (await self.store.newest(partition, [book])).get(book)
+                if line is None or msgspec.json.decode(line.position, type=Programme) != programme:
+                    await self.engine.administer(
+                        AdoptProgramme(programme), f"programme {name} after {line.seq if line else 0}"
+                    )
+                    break
+
+    async def first_instant(self) -> datetime:
+        """When this ledger began: its first record's instant, or now."""
+        return await self.store.instant_of(self.partitions[0], Seq(1)) or self.now()
+
+    async def load_demo(self) -> None:
+        """Enter the demo's data, once."""
+        first_day = (await self.first_instant()).astimezone(FIRST_DAY_ZONE).date()
+        loader = demo_data.DemoLoader(self.engine, self.cards, self.security, first_day)
+        await loader.load(demo_data.read())
+
+    async def listen(self, config: Config) -> None:
+        """Open the ports. Raises `NotStarted`."""
+        for server, link in zip(self.links, config.links, strict=True):
+            try:
+                await server.start(link.host, link.port)
+            except OSError as error:
+                raise NotStarted(f"port {link.port} can't be used: {error.strerror}; choose another") from None
+        self.http_port = await self.http.start()
+
+    async def stop(self) -> None:
+        """Answer what is in flight, and let go of everything."""
+        await asyncio.gather(*(server.stop() for server in self.links))
+        await self.http.stop()
+        await self.engine.stop()
+        await self.vault.close()
+
+
+@contextlib.asynccontextmanager
+async def running(config: Config, url: str, now: Now, *, demo: bool) -> AsyncIterator[Service]:
+    """Run an authorizer until the block ends. It holds every lease, has its programmes and listens when it begins.
+
+    Where another engine writes, it waits. Raises `NotStarted`.
+    """
+    store, partitions = await _open(url)
+    service = Service(config, url, store, partitions, now)
+    if isinstance(now, SimulatedClock):
+        now.wait_at(max([now(), *[at async for at in _newest_instants(store, partitions)]]))
+    service.engine.start()
+    try:
+        await service.engine.is_ready()
+        await service.adopt_programmes()
+        if demo:
+            await service.load_demo()
+        await service.listen(config)
+        if isinstance(now, SimulatedClock):
+            now.run()
+        yield service
+    finally:
+        await service.stop()
+
+
+async def _newest_instants(store: PostgresStore, partitions: list[Partition]) -> AsyncIterator[datetime]:
+    for partition in partitions:
+        newest = await store.instant_of(partition, (await store.fence(partition)).head)
+        if newest is not None:
+            yield newest
+
+
+async def _open(url: str) -> tuple[PostgresStore, list[Partition]]:
+    """Open the ledger, waiting while its database can't be reached."""
+    said = False
+    while True:
+        try:
+            store = await PostgresStore.open(url)
+            return store, list(await store.partitions())
+        except Unavailable as error:
+            if not said:
+                logs.warning("waiting for the database", why=str(error))
+            said = True
+        except LedgerError as error:
+            raise NotStarted(str(error)) from None
+        await asyncio.sleep(RETRY_EVERY_S)

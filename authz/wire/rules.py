@@ -1,0 +1,108 @@
+"""Which requests there are, and which fields each must have: the messages table, as data."""
+
+from msgspec import Struct
+
+from authz.wire.codec import WHOLE, Malformed
+from authz.wire.message import ATTRIBUTES, Message
+
+Alternatives = tuple[int, ...]
+"""Fields of which one must be there."""
+
+
+class Rule(Struct, frozen=True):
+    """A row of the table: what the request means, and its mandatory fields."""
+
+    meaning: str
+    mandatory: tuple[Alternatives, ...]
+
+
+_CARD: Alternatives = (2, 35)
+_IDENTITY: tuple[Alternatives, ...] = ((7,), (11,), (12,), (13,))
+_PLACE: tuple[Alternatives, ...] = ((32,), (41,), (42,))
+_PAYMENT: tuple[Alternatives, ...] = (_CARD, (3,), (4,), *_IDENTITY, (22,), *_PLACE, (49,))
+_ADVICE = tuple(field for field in _PAYMENT if field != (22,))
+_REVERSAL: tuple[Alternatives, ...] = (*_ADVICE, (90,))
+_TOTALS: tuple[Alternatives, ...] = tuple((field,) for field in (7, 11, 15, 32, *range(74, 78), *range(86, 90), 97))
+_NETWORK: tuple[Alternatives, ...] = ((7,), (11,), (70,))
+
+RULES = {
+    "0100": Rule("authorization", _PAYMENT),
+    "0120": Rule("completion or offline advice of an authorization", _ADVICE),
+    "0200": Rule("financial request", _PAYMENT),
+    "0220": Rule("completion or offline advice of a purchase", _ADVICE),
+    "0400": Rule("reversal", _REVERSAL),
+    "0420": Rule("reversal advice", _REVERSAL),
+    "0500": Rule("acquirer totals", _TOTALS),
+    "0520": Rule("acquirer totals advice", _TOTALS),
+    "0800": Rule("network management", _NETWORK),
+}
+"""By the MTI of the first sending; a repeat is held to the same."""
+INQUIRY = Rule("balance inquiry", tuple(field for field in _PAYMENT if field not in ((4,), (49,))))
+INQUIRY_TRANSACTIONS = ("30", "31")
+"""First two digits of a processing code that make a 0100 or 0200 an inquiry."""
+
+
+def is_response(mti: str) -> bool:
+    """Tell whether a message answers another (third digit odd).
+
+    >>> is_response("0210"), is_response("0220")
+    (True, False)
+    """
+    return int(mti[2]) % 2 == 1
+
+
+def is_repeat(mti: str) -> bool:
+    """Tell whether a request is sent again: its last digit is 1."""
+    return mti[3] == "1"
+
+
+def first_mti(mti: str) -> str:
+    """The MTI that a request, or its repeat, bore when it was first sent.
+
+    >>> first_mti("0421")
+    '0420'
+    """
+    return f"{mti[:3]}0" if is_repeat(mti) else mti
+
+
+def reply_mti(mti: str) -> str:
+    """The MTI of the reply to a request: the third digit one higher, the last 0.
+
+    >>> reply_mti("0200"), reply_mti("0421")
+    ('0210', '0430')
+    """
+    assert not is_response(mti)
+    return f"{mti[:2]}{int(mti[2]) + 1}0"
+
+
+def is_inquiry(message: Message) -> bool:
+    """Tell whether a 0100 or 0200 asks for a balance."""
+    code = message.processing_code
+    return first_mti(message.mti) in ("0100", "0200") and code is not None and code[:2] in INQUIRY_TRANSACTIONS
+
+
+def check_mandatory(message: Message) -> None:
+    """Test a request against its row of the table.
+
+    Raises `Malformed`, with the message as its `partial`, for a request type that has no row (field 0), for the
+    first field that is missing, and for an inquiry with an amount other than zero.
+    """
+    inquiry = is_inquiry(message)
+    rule = INQUIRY if inquiry else RULES.get(first_mti(message.mti))
+    if rule is None:
+        raise Malformed(WHOLE, "a known request type expected", message)
+    for alternatives in rule.mandatory:
+        for field in alternatives:
+            if _has(message, field):
+                break
+        else:
+            raise Malformed(alternatives[0], f"mandatory in a request of this type ({rule.meaning})", message)
+    if inquiry and message.amount is not None and int(message.amount):
+        raise Malformed(4, "absent or zero expected in a balance inquiry", message)
+
+
+def _has(message: Message, field: int) -> bool:
+    attribute = ATTRIBUTES.get(field)
+    if attribute is None:
+        return any(number == field for number, _ in message.unused)
+    return getattr(message, attribute) is not None

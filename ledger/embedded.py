@@ -1,0 +1,309 @@
+"""A PostgreSQL server of one's own: made, started and found again by its data folder.
+
+The cluster is `DATA/postgresql`. It listens on a unix socket only, in a folder of mode 0700, and believes the operating
+system about who is asking (peer): the account that started it and the account it runs under may be `postgres` (the
+superuser), `authz` and `finance`, nobody else may be anything. It outlives the process that started it; a server found
+running is used as it is.
+
+As root, the server runs under an unprivileged account (`ledger.account`). Where that account can't reach the data
+folder, the cluster lies below `/var/lib/authz/clusters/`, and `DATA/postgresql` is a link to it.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import quote
+
+from ledger.account import NoSuchAccount, ServerAccount
+from ledger.binaries import SHARED, BinariesMissing, binaries
+
+SUPERUSER = "postgres"
+ROLES = (SUPERUSER, "authz", "finance")
+"""The roles that can log in."""
+
+INITDB_TIMEOUT_S = 120
+START_TIMEOUT_S = 60
+"""Recovery after a crash included."""
+STOP_TIMEOUT_S = 5
+LOCK_TIMEOUT_S = INITDB_TIMEOUT_S + START_TIMEOUT_S
+POLL_S = 0.02
+SOCKET_PATH_BYTES_MAX = 100
+PORT = 5432
+"""Part of the socket's file name; nothing listens on TCP."""
+
+CLUSTERS = SHARED / "clusters"
+_NEW = "postgresql.new-"
+
+TUNING = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "max_wal_size": "1GB",
+    "checkpoint_timeout": "15min",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+"""What `settings` may overrule."""
+
+FIXED = {
+    "listen_addresses": "",
+    "port": str(PORT),
+    "unix_socket_permissions": "0700",
+    # No value of any statement may reach the log: errors of statements stay with their client.
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
+
+
+class EmbeddedError(Exception):
+    """The embedded PostgreSQL can't be used."""
+
+
+class ProgramsUnusable(EmbeddedError):
+    """PostgreSQL's programs, or an account to run them, are missing."""
+
+
+class DataFolderUnusable(EmbeddedError):
+    """The data folder can't be used."""
+
+
+class DataFolderForeign(EmbeddedError):
+    """The data folder holds something that isn't an embedded cluster of this product."""
+
+
+class ClusterNotMade(EmbeddedError):
+    """PostgreSQL's initdb failed."""
+
+
+class ServerNotStarted(EmbeddedError):
+    """The server doesn't start: the message ends with the last line of its log."""
+
+
+class ServerNotStopped(EmbeddedError):
+    """The server doesn't stop."""
+
+
+class EmbeddedServer:
+    """A running server. As a context manager it stops at the end if it was started here."""
+
+    def __init__(self, data: Path, cluster: Path, bin_folder: Path, account: ServerAccount) -> None:
+        self.data = data
+        self.bin = bin_folder
+        self.account = account
+        self.started_here = False
+        self.socket_folder = cluster
+        self._cluster = cluster
+
+    @classmethod
+    def start(cls, data: Path, *, pg_bin: Path | None = None, settings: Mapping[str, str] | None = None) -> Self:
+        """Start the server of a data folder, making its cluster first if there is none; or find it running.
+
+        `settings` are PostgreSQL's, for this start. Raises an `EmbeddedError`.
+        """
+        settings = settings or {}
+        try:
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            data = data.resolve()
+            with _locked(data):
+                account = ServerAccount.for_folder(_existing(data) or data)
+                bin_folder = binaries(account, pg_bin)
+                cluster = _existing(data) or _make(data, account, bin_folder, sync=settings.get("fsync") != "off")
+                server = cls(data, cluster, bin_folder, account)
+                server._run(settings)
+        except (BinariesMissing, NoSuchAccount) as error:
+            raise ProgramsUnusable(str(error)) from None
+        except OSError as error:
+            raise DataFolderUnusable(f"{data} can't be used: {error.strerror or error}") from None
+        return server
+
+    def url(self, role: str, database: str) -> str:
+        """Return the address of a database for a role."""
+        return f"postgresql://{quote(role)}@/{quote(database)}?host={quote(str(self.socket_folder))}&port={PORT}"
+
+    def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
+        """Stop the server, whoever started it; within twice `STOP_TIMEOUT_S`. Raises `ServerNotStopped`."""
+        for how in (mode, "immediate"):
+            done = self._pg_ctl("stop", "-m", how, "-w", "-t", str(STOP_TIMEOUT_S))
+            if done.returncode == 0 or self._pg_ctl("status").returncode != 0:
+                break
+        else:
+            raise ServerNotStopped(f"the server of {self.data} doesn't stop: {_last_line(done.stderr)}")
+        if self.socket_folder != self._cluster:
+            shutil.rmtree(self.socket_folder, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Stop the server and delete its cluster with all that is in it."""
+        self.stop("immediate")
+        shutil.rmtree(self._cluster, ignore_errors=True)
+        link = self.data / "postgresql"
+        if link.is_symlink():
+            link.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.started_here:
+            self.stop()
+
+    def _run(self, settings: Mapping[str, str]) -> None:
+        if running := self._running():
+            self.socket_folder = running
+            return
+        self.socket_folder = self._new_socket_folder()
+        self._configure(settings)
+        log = self._cluster / "server.log"
+        self.account.run(["mv", "-f", log, f"{log}.old"], timeout_s=10)
+        done = self._pg_ctl("start", "-w", "-t", str(START_TIMEOUT_S), "-l", str(log))
+        if done.returncode == 0:
+            self.started_here = True
+        elif running := self._running():  # an engine was killed while its server was about to start
+            self.socket_folder = running
+        else:
+            why = log.read_text(errors="replace") if log.exists() else done.stderr
+            raise ServerNotStarted(f"the server of {self.data} doesn't start: {_last_line(why)}")
+
+    def _running(self) -> Path | None:
+        """Find the socket folder of the server that runs on the cluster, waiting while it is starting up."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while folder := self._announced():
+            state = self._run_program("pg_isready", "-h", str(folder), "-p", str(PORT), "-t", "1").returncode
+            if state == 0:
+                return folder
+            if state != 1:
+                return None
+            if time.monotonic() > deadline:
+                raise ServerNotStarted(f"the server of {self.data} is still starting up: try again later")
+            time.sleep(POLL_S)
+        return None
+
+    def _announced(self) -> Path | None:
+        """Read from `postmaster.pid` where a server listens, or listened before it was killed."""
+        try:
+            folder = Path((self._cluster / "postmaster.pid").read_text().splitlines()[4])
+            found = folder.stat()
+        except (OSError, IndexError):
+            return None
+        # After a reboot, a folder of that name below /tmp could be anybody's.
+        return folder if found.st_uid == self.account.uid and not found.st_mode & 0o077 else None
+
+    def _new_socket_folder(self) -> Path:
+        path = str(self._cluster / f".s.PGSQL.{PORT}")
+        if len(path) <= SOCKET_PATH_BYTES_MAX and re.fullmatch(r"[\w./-]+", path, re.ASCII):
+            return self._cluster
+        folder = Path(tempfile.mkdtemp(prefix="authz-"))
+        self.account.own(folder)
+        if not self.account.reaches(folder):
+            folder.rmdir()
+            folder = Path(tempfile.mkdtemp(prefix="authz-", dir="/tmp"))
+            self.account.own(folder)
+        return folder
+
+    def _configure(self, settings: Mapping[str, str]) -> None:
+        """Write the server's configuration anew: all of it, and who may be whom."""
+        chosen = TUNING | dict(settings) | FIXED | {"unix_socket_directories": str(self.socket_folder)}
+        lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in chosen.items()]
+        accounts = dict.fromkeys([self.account.name, ServerAccount.of_uid(os.geteuid()).name])
+        ident = [f'embedded "{account}" {role}' for account in accounts for role in ROLES]
+        for name, content in (
+            ("postgresql.conf", lines),
+            ("pg_hba.conf", ["local all all peer map=embedded"]),
+            ("pg_ident.conf", ident),
+        ):
+            self.account.write(self._cluster / name, "\n".join(content) + "\n")
+
+    def _pg_ctl(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self._run_program("pg_ctl", *words, "-D", str(self._cluster))
+
+    def _run_program(self, name: str, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.account.run([self.bin / name, *words], timeout_s=START_TIMEOUT_S + STOP_TIMEOUT_S)
+
+
+@contextlib.contextmanager
+def _locked(data: Path) -> Iterator[None]:
+    """Keep other processes from starting a server on the same folder."""
+    descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise DataFolderUnusable(f"{data} is being started by another process: try again later") from None
+                time.sleep(POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _existing(data: Path) -> Path | None:
+    """Find a data folder's finished cluster. Raises `DataFolderForeign` for anything else in its place."""
+    if (data / "PG_VERSION").exists():
+        raise DataFolderForeign(f"{data} is a PostgreSQL cluster of its own: name another folder, or use --database")
+    place = data / "postgresql"
+    if not os.path.lexists(place):
+        return None
+    cluster = place.resolve()
+    root = os.geteuid() == 0
+    if not (cluster / "PG_VERSION").is_file():
+        raise DataFolderForeign(f"{place} isn't a PostgreSQL cluster: name another folder, or move it away")
+    owner = cluster.stat().st_uid
+    if owner == 0 if root else owner != os.geteuid():
+        raise DataFolderForeign(f"{cluster} belongs to another account: run as the one that made it")
+    if root and place.is_symlink() and cluster.parent != CLUSTERS:
+        raise DataFolderForeign(f"{place} leads to {cluster}, where root has put no cluster: name that folder's parent")
+    return cluster
+
+
+def _make(data: Path, account: ServerAccount, bin_folder: Path, *, sync: bool) -> Path:
+    """Make a data folder's cluster. It bears its name only once it is whole."""
+    for left in data.glob(f"{_NEW}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    if not any(data.iterdir()):
+        account.own(data)
+    near = account.reaches(data)
+    if not near:
+        CLUSTERS.mkdir(mode=0o755, parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=_NEW, dir=data) if near else tempfile.mkdtemp(dir=CLUSTERS))
+    place = data / "postgresql"
+    try:
+        account.own(new)
+        _initdb(new, account, bin_folder, sync=sync)
+        if near:
+            new.rename(place)
+            return place
+        place.symlink_to(new)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    return new
+
+
+def _initdb(cluster: Path, account: ServerAccount, bin_folder: Path, *, sync: bool) -> None:
+    choices: Sequence[str] = ("--locale=C", "--encoding=UTF8", "--data-checksums", f"--username={SUPERUSER}")
+    trust = ("--auth-local=peer", "--auth-host=reject", *(() if sync else ("--no-sync",)))
+    done = account.run([bin_folder / "initdb", *choices, *trust, "-D", cluster], timeout_s=INITDB_TIMEOUT_S)
+    if done.returncode:
+        raise ClusterNotMade(f"no database could be made in {cluster}: {_last_line(done.stderr)}")
+
+
+def _last_line(text: str) -> str:
+    """Return the last line that tells of an error, or else the last."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it left no word why"]
+    return next((line for line in reversed(lines) if re.search("FATAL|PANIC|error", line)), lines[-1])

@@ -1,0 +1,259 @@
+"""The store in memory: the same rules as in PostgreSQL, without durability, and with faults on demand.
+
+A `MemoryLedger` stands for a database; each `MemoryStore` is one process's connection to it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from enum import Enum, auto
+
+import msgspec
+
+from ledger.chain import GENESIS
+from ledger.store import (
+    HOLDERS_A_CALL_MAX,
+    IDENTITIES_A_CALL_MAX,
+    Answer,
+    Fence,
+    Fenced,
+    IdentityTaken,
+    Line,
+    OutcomeUnknown,
+    Unavailable,
+    require_sequence,
+)
+from ledger.values import Epoch, HolderId, Identity, Partition, Record, Seq
+
+
+class Fault(Enum):
+    """What can happen to an append."""
+
+    REFUSED = auto()
+    """The database says no: `Unavailable`, not in."""
+    LOST_BEFORE = auto()
+    """The socket is cut on the way there: `OutcomeUnknown`, not in."""
+    LOST_AFTER = auto()
+    """The socket is cut on the way back: `OutcomeUnknown`, and in."""
+
+
+class Shelf:
+    """One partition: its fence, and its records with what finds them."""
+
+    def __init__(self) -> None:
+        self.fence = Fence(Epoch(0), Seq(0), GENESIS, 0)
+        self.records: list[Record] = []
+        self.identities: dict[Identity, Seq] = {}
+        self.newest: dict[HolderId, Line] = {}
+
+    def move(self, epoch: Epoch, head: Seq, last: bytes) -> Fence:
+        """Move the fence; its beat moves with it."""
+        self.fence = Fence(epoch, head, last, self.fence.beat + 1)
+        return self.fence
+
+    def append(self, epoch: Epoch, head: Seq, last: bytes, records: Sequence[Record]) -> None:
+        """Add records, all or none."""
+        if (self.fence.epoch, self.fence.head, self.fence.hash) != (epoch, head, last):
+            raise Fenced("another writer has the partition")
+        keys = {one: record.seq for record in records for one in record.entry.identities}
+        if len(keys) < sum(len(record.entry.identities) for record in records) or keys.keys() & self.identities.keys():
+            raise IdentityTaken("a record with one of these identities exists")
+        if not all(map(_fits, records)):
+            raise Unavailable("the database refuses")
+        self.identities.update(keys)
+        self.records.extend(records)
+        for record in records:
+            if record.entry.holder is not None and record.entry.position is not None:
+                self.newest[record.entry.holder] = Line(record.seq, record.entry.position)
+        self.move(epoch, Seq(head + len(records)), records[-1].hash if records else last)
+
+
+class MemoryLedger:
+    """What several stores share: the partitions, and which epochs' sessions are connected."""
+
+    def __init__(self, partitions: int = 1) -> None:
+        self.shelves = {Partition(number): Shelf() for number in range(partitions)}
+        self.connected: set[tuple[Partition, Epoch]] = set()
+
+
+class MemoryStore:
+    """The `Store` over a `MemoryLedger`.
+
+    `reachable` set to False makes every call raise `Unavailable` and cuts the writers' sessions. `faults` are met by
+    the next appends, one each; None lets one through. `before_append` is awaited in each append before it is in, so
+    that a test can hold one in flight.
+    """
+
+    def __init__(self, ledger: MemoryLedger | None = None) -> None:
+        self.ledger = ledger or MemoryLedger()
+        self.faults: deque[Fault | None] = deque()
+        self.before_append: Callable[[], Awaitable[None]] | None = None
+        self._reachable = True
+        self._sessions: dict[Partition, tuple[Epoch, asyncio.Event]] = {}
+
+    @property
+    def reachable(self) -> bool:
+        """Tell whether the database answers."""
+        return self._reachable
+
+    @reachable.setter
+    def reachable(self, reachable: bool) -> None:
+        self._reachable = reachable
+        if not reachable:
+            self._cut_all()
+
+    def records(self, partition: Partition) -> Sequence[Record]:
+        """Show what is stored, for a test to look at."""
+        return tuple(self.ledger.shelves[partition].records)
+
+    async def partitions(self) -> Sequence[Partition]:
+        """List the ledger's partitions, ascending."""
+        self._reach()
+        return sorted(self.ledger.shelves)
+
+    async def fence(self, partition: Partition) -> Fence:
+        """Read the fence as it stands."""
+        return self._shelf(partition).fence
+
+    async def writer_lives(self, partition: Partition, epoch: Epoch) -> bool:
+        """Tell whether the store that took this epoch still has its session."""
+        self._reach()
+        return (partition, epoch) in self.ledger.connected
+
+    async def take(self, partition: Partition, seen: Fence) -> Fence:
+        """Begin a new epoch, if epoch, head and beat are still as seen."""
+        self._cut(partition)
+        fence = self._shelf(partition).fence
+        if (fence.epoch, fence.head, fence.beat) != (seen.epoch, seen.head, seen.beat):
+            raise Fenced("another writer has the partition")
+        return self._begin_epoch(partition)
+
+    async def retake(self, partition: Partition, epoch: Epoch) -> Fence:
+        """Begin a new epoch, if one's own is still the newest."""
+        self._cut(partition)
+        if self._shelf(partition).fence.epoch != epoch:
+            raise Fenced("another writer has the partition")
+        return self._begin_epoch(partition)
+
+    async def beat(self, partition: Partition, epoch: Epoch) -> None:
+        """Show that the writer of this epoch lives."""
+        self._session(partition)
+        shelf = self._shelf(partition)
+        if shelf.fence.epoch != epoch:
+            raise Fenced("another writer has the partition")
+        shelf.move(epoch, shelf.fence.head, shelf.fence.hash)
+
+    async def append(
+        self, partition: Partition, epoch: Epoch, head: Seq, last: bytes, records: Sequence[Record]
+    ) -> None:
+        """Add records, all or none, or meet the next fault."""
+        require_sequence(epoch, head, records)
+        lost = self._session(partition)
+        if self.before_append is not None:
+            await _first_of(self.before_append(), lost.wait())
+        fault = self.faults.popleft() if self.faults else None
+        if fault is Fault.REFUSED:
+            raise Unavailable("the database refuses")
+        if fault is Fault.LOST_BEFORE:
+            self._cut(partition)
+        if lost.is_set():
+            raise OutcomeUnknown("the connection was lost in an append")
+        self._shelf(partition).append(epoch, head, last, records)
+        if fault is Fault.LOST_AFTER:
+            self._cut(partition)
+            raise OutcomeUnknown("the connection was lost in an append")
+
+    async def abandon(self, partition: Partition) -> None:
+        """Cut the writer's session: an append that `before_append` holds raises `OutcomeUnknown`, and is not in."""
+        self._cut(partition)
+
+    async def hash_at(self, partition: Partition, seq: Seq) -> bytes | None:
+        """Return the hash of the record at `seq`, None where there is none."""
+        records = self._shelf(partition).records
+        return records[seq - 1].hash if 1 <= seq <= len(records) else None
+
+    async def instant_of(self, partition: Partition, seq: Seq) -> datetime | None:
+        """Return when the record at `seq` was decided, in UTC; None where there is none."""
+        records = self._shelf(partition).records
+        return records[seq - 1].entry.at if 1 <= seq <= len(records) else None
+
+    async def newest(self, partition: Partition, holders: Sequence[HolderId]) -> Mapping[HolderId, Line]:
+        """Return the newest line of each holder who has one."""
+        if len(holders) > HOLDERS_A_CALL_MAX:
+            raise ValueError(f"{len(holders)} holders asked for at once, at most {HOLDERS_A_CALL_MAX}")
+        newest = self._shelf(partition).newest
+        return {holder: newest[holder] for holder in holders if holder in newest}
+
+    async def find(self, partition: Partition, identities: Sequence[Identity]) -> Mapping[Identity, Answer]:
+        """Return what is stored under each identity that exists."""
+        if len(identities) > IDENTITIES_A_CALL_MAX:
+            raise ValueError(f"{len(identities)} identities asked for at once, at most {IDENTITIES_A_CALL_MAX}")
+        shelf = self._shelf(partition)
+        seqs = {one: shelf.identities[one] for one in identities if one in shelf.identities}
+        entries = {one: shelf.records[seq - 1].entry for one, seq in seqs.items()}
+        return {one: Answer(seqs[one], entry.request, entry.reply) for one, entry in entries.items()}
+
+    async def add_range(self) -> int:
+        """Memory has no ranges: there is always room for two."""
+        self._reach()
+        return 2
+
+    async def close(self) -> None:
+        """End the sessions of this store's writers."""
+        self._cut_all()
+
+    def _reach(self) -> None:
+        if not self._reachable:
+            raise Unavailable("the database can't be reached")
+
+    def _shelf(self, partition: Partition) -> Shelf:
+        self._reach()
+        if partition not in self.ledger.shelves:
+            raise Unavailable(f"the ledger has no partition {partition}")
+        return self.ledger.shelves[partition]
+
+    def _session(self, partition: Partition) -> asyncio.Event:
+        """What is set when the writer's session is lost."""
+        self._reach()
+        if partition not in self._sessions:
+            raise Unavailable(f"partition {partition} has no writer's session: take or retake it")
+        return self._sessions[partition][1]
+
+    def _begin_epoch(self, partition: Partition) -> Fence:
+        shelf = self._shelf(partition)
+        fence = shelf.move(Epoch(shelf.fence.epoch + 1), shelf.fence.head, shelf.fence.hash)
+        self._sessions[partition] = (fence.epoch, asyncio.Event())
+        self.ledger.connected.add((partition, fence.epoch))
+        return fence
+
+    def _cut(self, partition: Partition) -> None:
+        if session := self._sessions.pop(partition, None):
+            epoch, lost = session
+            lost.set()
+            self.ledger.connected.discard((partition, epoch))
+
+    def _cut_all(self) -> None:
+        for partition in list(self._sessions):
+            self._cut(partition)
+
+
+def _fits(record: Record) -> bool:
+    """Tell whether the database's constraints would let a record in."""
+    entry = record.entry
+    try:
+        for text in (entry.request, entry.reply, entry.position):
+            msgspec.json.decode("null" if text is None else text)
+    except msgspec.DecodeError:
+        return False
+    return all(one.amount > 0 and one.debit != one.credit for one in entry.transfers)
+
+
+async def _first_of(*waiting: Awaitable[object]) -> None:
+    """Wait until one of these is done, and stop the others."""
+    tasks = [asyncio.ensure_future(one) for one in waiting]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,73 @@
+-- The queries of ledger.postgres, each named. Partition is always the first argument.
+
+-- name: version
+-- The newest numbered file that was applied.
+SELECT max(number) FROM ledger.migration
+
+-- name: partitions
+SELECT partition FROM ledger.fence ORDER BY partition
+
+-- name: fence
+SELECT epoch, head, hash, beat FROM ledger.fence WHERE partition = $1
+
+-- name: hold_epoch
+-- A writer's session holds its epoch's lock in shared mode, so that two candidates for one epoch don't hinder each
+-- other. It is let go with the session.
+SELECT pg_advisory_lock_shared($1, $2)
+
+-- name: epoch_is_free
+-- What nobody holds can be locked exclusively, for the instant that this statement takes.
+SELECT pg_try_advisory_xact_lock($1, $2)
+
+-- name: take
+SELECT epoch, head, hash, beat FROM ledger.take($1, $2, $3, $4)
+
+-- name: retake
+SELECT epoch, head, hash, beat FROM ledger.retake($1, $2)
+
+-- name: beat
+SELECT ledger.beat($1, $2)
+
+-- name: append
+SELECT ledger.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+
+-- name: end_blockers
+-- End the sessions of this role that a session waits for. Those that wait themselves are in front of it, not in its way.
+SELECT pg_terminate_backend(pid)
+FROM pg_stat_activity
+WHERE pid = ANY (pg_blocking_pids($1)) AND usename = current_user AND wait_event_type IS DISTINCT FROM 'Lock'
+
+-- name: hash_at
+SELECT hash FROM ledger.journal WHERE partition = $1 AND seq = $2
+
+-- name: instant_of
+SELECT at FROM ledger.journal WHERE partition = $1 AND seq = $2
+
+-- name: newest
+-- LIMIT 1 for each holder: an index read that stops in the newest range that has a line of theirs.
+SELECT asked.holder, line.seq, line."position"
+FROM unnest($2::text[]) AS asked (holder)
+CROSS JOIN LATERAL (
+    SELECT j.seq, j."position" FROM ledger.journal AS j
+    WHERE j.partition = $1 AND j.holder = asked.holder COLLATE "C"
+    ORDER BY j.seq DESC
+    LIMIT 1
+) AS line
+
+-- name: find
+-- LATERAL and LIMIT 1 keep both steps reads by key, whatever the planner knows of a range that has just begun.
+SELECT asked.stamp, asked.digest, answer.seq, answer.request, answer.reply
+FROM unnest($2::bigint[], $3::bytea[]) AS asked (stamp, digest)
+CROSS JOIN LATERAL (
+    SELECT i.seq FROM ledger.identity AS i
+    WHERE i.partition = $1 AND i.stamp = asked.stamp AND i.digest = asked.digest
+    LIMIT 1
+) AS named
+CROSS JOIN LATERAL (
+    SELECT j.seq, j.request, j.reply FROM ledger.journal AS j
+    WHERE j.partition = $1 AND j.seq = named.seq
+    LIMIT 1
+) AS answer
+
+-- name: add_range
+SELECT ledger.add_range()

@@ -1,0 +1,237 @@
+"""An acquirer's host: many terminals' requests over one TCP connection, replies matched in any order."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import cast
+
+from msgspec import Struct
+
+from authz.wire.codec import Codec, Malformed, Unreadable
+from authz.wire.frames import Framer, FrameTooLong
+from authz.wire.message import Message
+from authz.wire.rules import reply_mti
+
+IN_FLIGHT_MAX = 1_024
+"""Requests that await their reply at once; a further exchange waits for a place."""
+CONNECT_TIMEOUT_SECONDS = 5.0
+REPLY_TIMEOUT_SECONDS = 8.0
+"""Above the 5 s within which a host answers or declines to."""
+
+ECHO = "301"
+SIGN_ON = "001"
+NETWORK_REQUEST = "0800"
+
+Key = tuple[str | None, ...]
+"""What a reply is matched by."""
+
+
+class AcquirerError(Exception):
+    """The acquirer's host could not do what was asked."""
+
+
+class NoConnection(AcquirerError):
+    """No connection could be made to the authorizer."""
+
+
+class LinkLost(AcquirerError):
+    """The connection was lost: what was in flight may or may not have been decided."""
+
+
+class NoReply(AcquirerError):
+    """No reply came in time: the request may or may not have been decided."""
+
+
+class AlreadyInFlight(AcquirerError):
+    """A request with the same matching fields still awaits its reply."""
+
+
+class Arrival(Struct, frozen=True):
+    """A reply, and when its last byte was read, in nanoseconds of `time.perf_counter_ns`."""
+
+    reply: Message
+    at_ns: int
+
+
+Taker = Callable[[Arrival | None], None]
+"""Called once: with the reply, or with None when the link is lost first."""
+
+
+def expected_by(request: Message) -> Key:
+    """The key of the reply that a request awaits: its message type, then fields that a reply echoes."""
+    return _key(reply_mti(request.mti), request)
+
+
+def offered_by(reply: Message) -> Key:
+    """The key of the request that a reply answers."""
+    return _key(reply.mti, reply)
+
+
+def _key(mti: str, message: Message) -> Key:
+    if mti.startswith("08"):
+        return mti, message.trace, message.transmitted
+    return (
+        mti,
+        message.trace,
+        message.local_time,
+        message.local_date,
+        (message.terminal or "").rstrip(),
+        (message.merchant or "").rstrip(),
+    )
+
+
+class AcquirerHost(asyncio.Protocol):
+    """One connection to an authorizer. Made by `connect`; `close` ends it.
+
+    `unmatched` counts replies that nothing awaits: late ones, second ones, strangers. `garbled` counts frames that
+    can't be read. The authorizer's own echo tests are answered.
+    """
+
+    def __init__(self, codec: Codec, *, in_flight_max: int = IN_FLIGHT_MAX) -> None:
+        self.unmatched = 0
+        self.garbled = 0
+        self._codec = codec
+        self._framer = Framer(codec.dialect.framing)
+        self._takers: dict[Key, Taker] = {}
+        self._places = asyncio.Semaphore(in_flight_max)
+        self._transport: asyncio.Transport | None = None
+        self._closed = asyncio.Event()
+        self._next_network_trace = 1
+
+    @classmethod
+    async def connect(cls, host: str, port: int, codec: Codec, *, in_flight_max: int = IN_FLIGHT_MAX) -> "AcquirerHost":
+        """Connect to an authorizer. Raises `NoConnection`."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                _, protocol = await loop.create_connection(lambda: cls(codec, in_flight_max=in_flight_max), host, port)
+        except (OSError, TimeoutError, UnicodeError, OverflowError):  # the last two: no host, no port has this name
+            raise NoConnection(f"nothing answers at {host}:{port}") from None
+        return protocol
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests await their reply."""
+        return len(self._takers)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection has ended, by either side."""
+        return self._closed.is_set()
+
+    async def exchange(self, request: Message, timeout: float = REPLY_TIMEOUT_SECONDS) -> Message:
+        """Send a request and return its reply. `timeout` (seconds) covers the wait for a place too.
+
+        Raises `NoReply`, `LinkLost`, `AlreadyInFlight`.
+        """
+        frame = self._framer.frame(self._codec.encode(request))
+        key = expected_by(request)
+        try:
+            async with asyncio.timeout(timeout), self._places:
+                return await self._reply(key, frame)
+        except TimeoutError:
+            raise NoReply(f"no reply within {timeout:g} s: the request may or may not have been decided") from None
+
+    def post(self, frame: bytes, key: Key, taker: Taker) -> None:
+        """Send a frame at once and hand its reply to `taker`, without waiting for a place.
+
+        Raises `LinkLost` and `AlreadyInFlight`; then `taker` is not called.
+        """
+        if self._transport is None or self._transport.is_closing():
+            raise LinkLost("the connection to the authorizer was lost")
+        if key in self._takers:
+            raise AlreadyInFlight("a request with the same trace number and time still awaits its reply")
+        self._takers[key] = taker
+        self._transport.write(frame)
+
+    async def sign_on(self, now: datetime) -> Message:
+        """Sign on (0800/001). `now` is an aware datetime."""
+        return await self.exchange(self._network(SIGN_ON, now))
+
+    async def echo(self, now: datetime) -> Message:
+        """Test the link (0800/301). `now` is an aware datetime."""
+        return await self.exchange(self._network(ECHO, now))
+
+    async def close(self) -> None:
+        """End the connection; what is in flight fails with `LinkLost`."""
+        if self._transport is not None:
+            self._transport.close()
+            await self._closed.wait()
+
+    async def _reply(self, key: Key, frame: bytes) -> Message:
+        awaited: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+
+        def take(arrival: Arrival | None) -> None:
+            if awaited.done():
+                return
+            if arrival is None:
+                awaited.set_exception(LinkLost("the connection was lost: the request may or may not have been decided"))
+            else:
+                awaited.set_result(arrival.reply)
+
+        self.post(frame, key, take)
+        try:
+            return await awaited
+        finally:
+            self._takers.pop(key, None)
+
+    def _network(self, code: str, now: datetime) -> Message:
+        trace = self._next_network_trace
+        self._next_network_trace = trace % 999_999 + 1
+        return Message(
+            mti=NETWORK_REQUEST,
+            transmitted=f"{now.astimezone(UTC):%m%d%H%M%S}",
+            trace=f"{trace:06d}",
+            network_code=code,
+        )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the connection's sending side."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports don't inherit asyncio's
+
+    def data_received(self, data: bytes) -> None:
+        """Hand every whole reply in what arrived to who awaits it."""
+        at_ns = time.perf_counter_ns()
+        try:
+            frames = self._framer.feed(data)
+        except FrameTooLong:
+            self.garbled += 1
+            assert self._transport is not None
+            self._transport.close()
+            return
+        for frame in frames:
+            self._dispatch(frame, at_ns)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail all that is in flight: nobody will answer it here."""
+        takers, self._takers = self._takers, {}
+        self._closed.set()
+        for taker in takers.values():
+            taker(None)
+
+    def _dispatch(self, frame: bytes, at_ns: int) -> None:
+        try:
+            message = self._codec.decode(frame)
+        except (Unreadable, Malformed):
+            self.garbled += 1
+            return
+        if message.mti == NETWORK_REQUEST and message.network_code == ECHO:
+            self._answer_echo(message)
+            return
+        taker = self._takers.pop(offered_by(message), None)
+        if taker is None:
+            self.unmatched += 1
+        else:
+            taker(Arrival(message, at_ns))
+
+    def _answer_echo(self, request: Message) -> None:
+        assert self._transport is not None
+        answer = Message(
+            mti="0810",
+            transmitted=request.transmitted,
+            trace=request.trace,
+            network_code=request.network_code,
+            response_code="00",
+        )
+        self._transport.write(self._framer.frame(self._codec.encode(answer)))

@@ -1,0 +1,101 @@
+"""The command line: `simulate`. Exit 0: approved, 1: refused (a finding), 2: wrong use, or nobody answered."""
+
+import asyncio
+import re
+import sys
+from collections.abc import Sequence
+from getpass import getpass
+
+from cyclopts import App, CycloptsError
+
+from authz.wire.codec import Unsendable
+from authz.wire.dialect import DialectUnreadable
+from simulators import pay as payment
+from simulators.acquirer import AcquirerError, LinkLost, NoConnection, NoReply
+from simulators.card import CardInvalid
+from simulators.parameters import ParametersInvalid
+from simulators.pay import PayOptions, WrongUse
+from simulators.pinpad import KeyUnfit, PinUnfit
+from simulators.receipt import Decision, render
+from simulators.terminal import AmountUnfit
+from simulators.wording import Language
+
+APPROVED, FINDING, WRONG = 0, 1, 2
+MISTAKES = (
+    WrongUse,
+    CardInvalid,
+    PinUnfit,
+    KeyUnfit,
+    AmountUnfit,
+    ParametersInvalid,
+    DialectUnreadable,
+    Unsendable,
+    AcquirerError,
+)
+"""What a user can put right; each says how in one line, and holds no secret."""
+DIGITS_SHOWN_MAX = 2
+"""Longer runs of digits in a message about wrong options may be a card's number or a PIN, and are left out."""
+
+app = App(
+    name="simulate",
+    help="Payment hardware, acted: pay at a terminal, against any authorizer that speaks ISO 8583.",
+    version_flags=[],
+    print_error=False,
+    exit_on_error=False,
+    result_action="return_value",
+)
+
+
+@app.command
+def pay(options: PayOptions) -> int:
+    """Make one payment over TCP and print the receipt that the terminal would.
+
+    Exit 0 if it is approved, in full or in part, 1 if it is refused, 2 on wrong use or if nobody answers.
+    """
+    attempt = payment.prepare(options, _ask)
+    try:
+        made = asyncio.run(payment.make(attempt, options.host, options.port, options.repeat))
+    except NoConnection as failed:
+        raise NoConnection(f"{failed}: start the authorizer, or give the --host and --port of its ready line") from None
+    except (NoReply, LinkLost) as failed:
+        again = f"--trace {int(attempt.request.trace or 0)} --clock {attempt.at.isoformat()}"
+        raise type(failed)(f"{failed}; ask again, without paying twice, by adding {again}") from None
+    slip = made.slip
+    _print(payment.report(slip) if options.json else render(slip, Language(options.language)))
+    if made.differing is not None:
+        _complain(
+            f"a repeat was answered otherwise: {made.differing.response_code} {made.differing.reason or ''}".rstrip()
+        )
+        return FINDING
+    return FINDING if slip.decision is Decision.REFUSED else APPROVED
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `simulate` and return its exit code. Errors are one line on standard error."""
+    try:
+        code = app(sys.argv[1:] if arguments is None else arguments)
+    except CycloptsError as wrong:
+        _complain(f"{_one_line(str(wrong))}; see simulate --help")
+        return WRONG
+    except MISTAKES as wrong:
+        _complain(str(wrong))
+        return WRONG
+    return code if isinstance(code, int) else APPROVED
+
+
+def _ask(name: str) -> str:
+    """Ask at the keyboard without echo, or read a line of standard input where that is no keyboard."""
+    return getpass(f"{name}: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+
+
+def _one_line(text: str) -> str:
+    without_numbers = re.sub(rf"[0-9]{{{DIGITS_SHOWN_MAX + 1},}}", "…", text)
+    return " ".join(without_numbers.split()).rstrip(".")
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"simulate: {text}\n")

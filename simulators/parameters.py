@@ -1,0 +1,91 @@
+"""What terminals know before their first payment: their acquirer, keys, sites, and the demo's cards.
+
+A TOML file of this shape points the simulators at another host; `demo.toml` beside this module is the demo's.
+"""
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from simulators.card import masked
+from simulators.terminal import Site
+
+
+class ParametersInvalid(Exception):
+    """The parameters' file can't be read, or has not the shape that terminals need."""
+
+
+class KnownCard(Struct, frozen=True, forbid_unknown_fields=True):
+    """A card whose expiry needn't be typed. `expiry` is `N+2-06`, June of the second year after the clock's."""
+
+    pan: str
+    expiry: str
+    generation: Literal[1, 2]
+
+    def __repr__(self) -> str:
+        return f"KnownCard({masked(self.pan)})"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("pan", masked(self.pan))]
+
+    def expiry_at(self, year: int) -> str:
+        """The expiry as YYMM, where N is `year`.
+
+        >>> KnownCard("9250100000000014", "N+2-06", 1).expiry_at(2026)
+        '2806'
+        """
+        parts = re.fullmatch(r"N(?P<years>[+-]\d+)?-(?P<month>0[1-9]|1[0-2])", self.expiry)
+        if parts is None:
+            raise ParametersInvalid(f"a card's expiry reads N+2-06, not {self.expiry}")
+        return f"{(year + int(parts['years'] or 0)) % 100:02d}{parts['month']}"
+
+
+class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
+    """One acquirer's terminals. Holds the zone PIN key: its repr doesn't show it."""
+
+    acquirer: str
+    dialect: str
+    zone_pin_key: str
+    terminal: tuple[Site, ...]
+    card: tuple[KnownCard, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Parameters({self.acquirer}, {len(self.terminal)} terminals)"
+
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        return [("acquirer", self.acquirer)]
+
+    def site(self, terminal: str) -> Site | None:
+        """Where a terminal stands, None for an unknown one."""
+        return next((site for site in self.terminal if site.terminal == terminal), None)
+
+    def known(self, pan: str) -> KnownCard | None:
+        """What is known of a card, None for an unknown one."""
+        return next((card for card in self.card if card.pan == pan), None)
+
+
+def demo() -> Parameters:
+    """The demo's parameters."""
+    return _parse((resources.files(__package__) / "demo.toml").read_bytes(), "the demo's parameters")
+
+
+def load(path: Path) -> Parameters:
+    """Read a file of parameters. Raises `ParametersInvalid`."""
+    try:
+        content = path.read_bytes()
+    except OSError as failed:
+        raise ParametersInvalid(f"{path}: {failed.strerror}") from None
+    return _parse(content, str(path))
+
+
+def _parse(content: bytes, name: str) -> Parameters:
+    try:
+        return msgspec.toml.decode(content, type=Parameters)
+    except msgspec.ValidationError as wrong:
+        raise ParametersInvalid(f"{name}: {wrong}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
+        raise ParametersInvalid(f"{name}: not TOML") from None

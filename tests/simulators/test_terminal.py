@@ -1,0 +1,136 @@
+"""What a terminal sends (INTERFACE.md, wire) and what it counts."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authz.wire.codec import Codec
+from authz.wire.dialect import shipped
+from authz.wire.rules import check_mandatory
+from simulators import parameters
+from simulators.card import Card
+from simulators.pinpad import PinPad
+from simulators.terminal import AmountUnfit, Entry, Tally, Terminal, repeat
+
+CARD = Card(pan="9250100000000014", expiry="2806", pin="1234", cvv2="987", generation=1)
+NOON = datetime(2026, 5, 12, 10, 30, tzinfo=UTC)
+
+
+def at(name="PAR00001", instant=NOON, **options):
+    demo = parameters.demo()
+    return Terminal(demo.site(name), demo.acquirer, PinPad(demo.zone_pin_key), lambda: instant, **options)
+
+
+def test_a_purchase_says_how_much_and_who_asks(terminal):
+    request = terminal.purchase(CARD, 1250)
+    assert request.mti == "0200"
+    assert (request.amount, request.currency, request.processing_code) == ("000000001250", "978", "000000")
+    assert (request.terminal, request.merchant, request.acquirer) == ("PAR00001", "FR0000000000001", "970001")
+
+
+@pytest.mark.parametrize("entry", list(Entry))
+@pytest.mark.parametrize("tracked", [True, False])
+def test_every_request_has_its_mandatory_fields_and_passes_the_dialect_unchanged(entry, tracked):
+    codec = Codec(shipped("iso87ascii"))
+    till = at(sends_track2=tracked)
+    for request in (
+        till.purchase(CARD, 1250, entry=entry, takes_partial=True),
+        till.authorization(CARD, 1, entry=entry, product="90"),
+        till.inquiry(CARD, entry=entry),
+    ):
+        check_mandatory(request)
+        assert codec.decode(codec.encode(request)) == request
+
+
+@pytest.mark.parametrize(
+    ("entry", "mode", "pin", "cvv2"),
+    [
+        (Entry.CHIP, "051", True, False),
+        (Entry.CONTACTLESS, "071", True, False),
+        (Entry.STRIPE, "021", True, False),
+        (Entry.ONLINE, "812", False, True),
+        (Entry.MANUAL, "011", True, True),
+    ],
+)
+def test_entry_decides_de_22_and_which_secrets_go_along(terminal, entry, mode, pin, cvv2):
+    request = terminal.purchase(CARD, 900, entry=entry)
+    assert request.entry_mode == mode
+    assert (request.pin_block is not None) is pin
+    assert (request.elements is not None and request.elements.cvv2 == "987") is cvv2
+    assert (request.expiry == "2806") is cvv2
+
+
+def test_track_2_replaces_the_pan_where_the_card_is_read():
+    till = at(sends_track2=True)
+    stripe = till.purchase(CARD, 900, entry=Entry.STRIPE)
+    assert (stripe.pan, stripe.track2, stripe.entry_mode) == (None, CARD.track2, "901")
+    assert till.purchase(CARD, 900).track2 == CARD.track2
+    assert till.purchase(CARD, 900, entry=Entry.ONLINE).pan == CARD.pan
+
+
+def test_an_inquiry_names_no_amount(terminal):
+    request = terminal.inquiry(CARD, product="90")
+    assert (request.mti, request.processing_code, request.amount, request.currency) == ("0100", "319000", None, None)
+
+
+def test_partial_approval_is_asked_for_by_pa(terminal):
+    assert terminal.purchase(CARD, 1, takes_partial=True).elements.takes_partial == "1"
+    assert terminal.purchase(CARD, 1).elements is None
+
+
+def test_de_7_is_utc_and_de_12_13_are_the_terminals_own_zone():
+    evening = datetime(2026, 5, 16, 20, 30, tzinfo=UTC)
+    paris, reunion = at(instant=evening).purchase(CARD, 1), at("RUN00001", evening).purchase(CARD, 1)
+    assert (paris.transmitted, paris.local_date, paris.local_time) == ("0516203000", "0516", "223000")
+    assert (reunion.transmitted, reunion.local_date, reunion.local_time) == ("0516203000", "0517", "003000")
+
+
+@given(first=st.integers(1, 999_999), count=st.integers(1, 5))
+def test_trace_numbers_rise_by_one_and_go_round_without_a_zero(first, count):
+    till = at(first_trace=first)
+    traces = [int(till.inquiry(CARD).trace) for _ in range(count)]
+    assert traces == [(first - 1 + step) % 999_999 + 1 for step in range(count)]
+
+
+def test_after_999999_comes_000001():
+    till = at(first_trace=999_999)
+    assert [till.inquiry(CARD).trace for _ in range(2)] == ["999999", "000001"]
+
+
+@pytest.mark.parametrize("cents", [-1, 10**12])
+def test_an_amount_that_de_4_cannot_hold_is_refused(terminal, cents):
+    with pytest.raises(AmountUnfit):
+        terminal.purchase(CARD, cents)
+
+
+def test_a_repeat_differs_in_the_last_digit_of_its_mti_only(terminal):
+    request = terminal.purchase(CARD, 1250)
+    again = repeat(request)
+    assert again.mti == "0201"
+    assert msgspec.structs.replace(again, mti="0200") == request
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**6), st.sampled_from(["00", "10", "51", "91"]), st.booleans())))
+def test_totals_are_what_replies_approved_each_payment_once(payments):
+    till = at()
+    expected = 0
+    for cents, code, answered_twice in payments:
+        request = till.purchase(CARD, cents, takes_partial=True)
+        approved = cents if code == "00" else cents // 2
+        reply = msgspec.structs.replace(request, mti="0210", response_code=code, amount=f"{approved:012d}")
+        till.note(request, reply)
+        if answered_twice:
+            till.note(repeat(request), reply)
+        expected += approved if code in ("00", "10") else 0
+    assert till.sales == Tally(sum(code in ("00", "10") for _, code, _ in payments), expected)
+
+
+def test_holds_and_inquiries_are_not_sales(terminal):
+    for request in (terminal.authorization(CARD, 500), terminal.inquiry(CARD)):
+        terminal.note(request, msgspec.structs.replace(request, mti="0110", response_code="00"))
+    assert (terminal.sales, terminal.holds) == (Tally(), Tally(1, 500))
+    terminal.close_day()
+    assert terminal.holds == Tally()
