@@ -33,6 +33,8 @@ INITDB_TIMEOUT_S = 120
 START_TIMEOUT_S = 60
 """Recovery after a crash included."""
 STOP_TIMEOUT_S = 5
+ENDING_TIMEOUT_S = 10
+"""How long the processes of a killed server may take to end, before a new one gives up."""
 LOCK_TIMEOUT_S = INITDB_TIMEOUT_S + START_TIMEOUT_S
 POLL_S = 0.02
 SOCKET_PATH_BYTES_MAX = 100
@@ -41,6 +43,7 @@ PORT = 5432
 
 CLUSTERS = SHARED / "clusters"
 _NEW = "postgresql.new-"
+_ENDING = re.compile(r'lock file ".*" already exists|pre-existing shared memory block')
 
 TUNING = {
     "fsync": "on",
@@ -136,6 +139,7 @@ class EmbeddedServer:
 
     def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
         """Stop the server, whoever started it; within twice `STOP_TIMEOUT_S`. Raises `ServerNotStopped`."""
+        self._bury()
         for how in (mode, "immediate"):
             done = self._pg_ctl("stop", "-m", how, "-w", "-t", str(STOP_TIMEOUT_S))
             if done.returncode == 0 or self._pg_ctl("status").returncode != 0:
@@ -167,15 +171,20 @@ class EmbeddedServer:
         self.socket_folder = self._new_socket_folder()
         self._configure(settings)
         log = self._cluster / "server.log"
-        self.account.run(["mv", "-f", log, f"{log}.old"], timeout_s=10)
-        done = self._pg_ctl("start", "-w", "-t", str(START_TIMEOUT_S), "-l", str(log))
-        if done.returncode == 0:
-            self.started_here = True
-        elif running := self._running():  # an engine was killed while its server was about to start
-            self.socket_folder = running
-        else:
-            why = log.read_text(errors="replace") if log.exists() else done.stderr
-            raise ServerNotStarted(f"the server of {self.data} doesn't start: {_last_line(why)}")
+        deadline = time.monotonic() + ENDING_TIMEOUT_S
+        while not self.started_here:
+            self._bury()
+            self.account.run(["mv", "-f", log, f"{log}.old"], timeout_s=10)
+            done = self._pg_ctl("start", "-w", "-t", str(START_TIMEOUT_S), "-l", str(log))
+            self.started_here = done.returncode == 0
+            if not self.started_here:
+                if running := self._running():  # an engine was killed while its server was about to start
+                    self.socket_folder = running
+                    return
+                why = log.read_text(errors="replace") if log.exists() else done.stderr
+                if time.monotonic() > deadline or not _ENDING.search(why):
+                    raise ServerNotStarted(f"the server of {self.data} doesn't start: {_last_line(why)}")
+                time.sleep(POLL_S)
 
     def _running(self) -> Path | None:
         """Find the socket folder of the server that runs on the cluster, waiting while it is starting up."""
@@ -190,6 +199,20 @@ class EmbeddedServer:
                 raise ServerNotStarted(f"the server of {self.data} is still starting up: try again later")
             time.sleep(POLL_S)
         return None
+
+    def _bury(self) -> None:
+        """Remove the lock files of a server that was killed and never reaped: PostgreSQL takes a zombie for alive.
+
+        Containers often run without an init that reaps. That no process of the old server still works on the cluster,
+        PostgreSQL makes sure of by its shared memory, whose key is the cluster's inode.
+        """
+        for name in ("postmaster.pid", f".s.PGSQL.{PORT}.lock"):
+            try:
+                status = Path("/proc", (self._cluster / name).read_text().split()[0], "stat").read_text()
+            except (OSError, IndexError):
+                continue
+            if status.rpartition(")")[2].split()[0] == "Z":
+                self.account.run(["rm", "-f", self._cluster / name], timeout_s=10)
 
     def _announced(self) -> Path | None:
         """Read from `postmaster.pid` where a server listens, or listened before it was killed."""
@@ -304,6 +327,8 @@ def _initdb(cluster: Path, account: ServerAccount, bin_folder: Path, *, sync: bo
 
 
 def _last_line(text: str) -> str:
-    """Return the last line that tells of an error, or else the last."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it left no word why"]
-    return next((line for line in reversed(lines) if re.search("FATAL|PANIC|error", line)), lines[-1])
+    """Return the last line that tells of an error, or else the last, without its time and process."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and "contains errors" not in line]
+    telling = [line for line in lines if re.search("FATAL|PANIC|error", line)]
+    last = (telling or lines or ["it left no word why"])[-1]
+    return re.sub(r"^.*?\] (LOG|FATAL|PANIC): +", "", last)

@@ -178,7 +178,7 @@ class Line:
         finally:
             there.transport.abort()
             back.transport.abort()
-            self._carrying.discard(asyncio.current_task())  # type: ignore[arg-type]
+            self._carrying.discard(asyncio.current_task())
 
     async def _forward(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, speaker: str) -> None:
         while said := await source.read(65_536):

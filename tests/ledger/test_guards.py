@@ -5,9 +5,13 @@ from collections.abc import Iterator
 import asyncpg
 import pytest
 
+from ledger.postgres import PostgresStore
+
 PARENTS = ["journal", "transfer", "identity"]
 RANGES = [f"{parent}_00000{number}" for parent in ("journal", "transfer") for number in range(3)]
 TABLES = [*PARENTS, "fence", *RANGES]
+WRITTEN = [*PARENTS, "fence", "journal_000000", "transfer_000000"]
+"""Those that have a row in the tests here."""
 COLUMN = {"journal": "reason", "transfer": "credit", "identity": "digest", "fence": "head"}
 KEY = {"journal": "partition, seq", "transfer": "partition, seq, line", "identity": "partition, stamp, digest"}
 KEY["fence"] = "partition"
@@ -16,6 +20,10 @@ DENIED = "42501"
 """The role has no right."""
 GUARDED = "LF002"
 """A guard of the ledger's own refused."""
+IMPOSSIBLE = {"42809", "42P16", "2BP01"}
+"""No role could: not to a partition, not to a partitioned table, or not while something else requires it."""
+NOTHING_GRANTED = {"01006", "01007"}
+"""A warning: the role has nothing to grant or revoke, so nothing was."""
 
 
 def _attacks(table: str) -> Iterator[str]:
@@ -90,15 +98,10 @@ ATTACKS = [attack for table in TABLES for attack in _attacks(table)] + [
     "DO $$BEGIN EXECUTE 'ALTER TABLE ledger.journal DISABLE TRIGGER ALL'; DELETE FROM ledger.journal; END$$",
 ]
 
-GRANTS_OF_NOTHING = ("GRANT", "REVOKE", "ALTER DEFAULT PRIVILEGES IN")
-"""Where a role has no right to grant, PostgreSQL may answer with a warning only: the definition stands all the same."""
-
 
 @pytest.fixture
 async def guarded(superuser, database, begin, entries, identities):
     """A ledger with a record in it."""
-    from ledger.postgres import PostgresStore
-
     store = await PostgresStore.open(database.url)
     await (await begin(store)).append(entries.payment("h1", next(identities)), entries.refusal(next(identities)))
     await store.close()
@@ -118,26 +121,28 @@ async def test_nothing_that_was_written_can_be_changed(guarded, role):
     `ledger.ddl` is what sanctions DDL for a superuser: set by anyone else, it gains nothing.
     """
     before = await _everything(guarded)
+    answers: list[str] = []
+    guarded.add_log_listener(lambda _, message: answers.append(message.sqlstate))
     missed = []
     for attack in ATTACKS:
+        answers.clear()
         await guarded.execute(f"SET ROLE {role}; SET ledger.ddl = 'migration'")
         try:
             await guarded.execute(attack)
         except asyncpg.PostgresError as refused:
-            if refused.sqlstate not in (DENIED, GUARDED):
-                missed.append(f"{attack}: {refused.sqlstate} {refused}")
-        else:
-            if role == "ledger_owner" or not attack.startswith(GRANTS_OF_NOTHING):
-                missed.append(f"{attack}: not refused")
+            answers.append(refused.sqlstate)
         await guarded.execute("RESET ROLE; RESET ledger.ddl")
-        if await guarded.fetchval("SELECT ledger_guard.definition() <> digest FROM ledger_guard.seal"):
-            pytest.fail(f"the definition was changed by {attack}")
+        if not {DENIED, GUARDED, *IMPOSSIBLE, *NOTHING_GRANTED} & set(answers):
+            missed.append((attack, *answers))
+        assert await guarded.fetchval("SELECT ledger_guard.definition() = digest FROM ledger_guard.seal"), attack
     assert missed == []
     assert await _everything(guarded) == before
 
 
-@pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("statement", ["UPDATE", "DELETE", "TRUNCATE"])
+@pytest.mark.parametrize(
+    ("statement", "table"),
+    [(one, table) for one in ("UPDATE", "DELETE") for table in WRITTEN] + [("TRUNCATE", table) for table in TABLES],
+)
 async def test_triggers_refuse_even_who_has_every_right(guarded, table, statement):
     """The second line of defence: a superuser, who needs no right, and in a replica's session, is refused too."""
     column = COLUMN[table.split("_")[0]]
@@ -146,8 +151,6 @@ async def test_triggers_refuse_even_who_has_every_right(guarded, table, statemen
         "DELETE": f"DELETE FROM ledger.{table}",
         "TRUNCATE": f"TRUNCATE ledger.{table}",
     }[statement]
-    if statement != "TRUNCATE" and not await guarded.fetchval(f"SELECT count(*) FROM ledger.{table}"):
-        return
     before = await _everything(guarded)
     for mode in ("origin", "replica"):
         await guarded.execute(f"SET session_replication_role = {mode}")

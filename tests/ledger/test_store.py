@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ledger import postgres as postgres_module
 from ledger import schema
 from ledger.chain import GENESIS, record_hash
+from ledger.memory import Fault, MemoryStore
 from ledger.postgres import PostgresStore
 from ledger.store import (
     HOLDERS_A_CALL_MAX,
@@ -286,6 +287,51 @@ async def test_without_a_session_nothing_is_written(ledger, entries, writer):
 async def test_there_are_always_two_ranges_ahead(store):
     assert await store.add_range() == 2
     assert await store.add_range() == 2
+
+
+# Only in memory: faults on demand
+
+
+@pytest.mark.parametrize("fault", Fault)
+async def test_a_scripted_fault_is_what_it_says(begin, entries, fault):
+    store = MemoryStore()
+    writer = await begin(store)
+    records = writer.place(entries.payment())
+    store.faults.append(fault)
+    with pytest.raises(Unavailable if fault is Fault.REFUSED else OutcomeUnknown):
+        await store.append(MAIN, writer.epoch, writer.head, writer.last, records)
+    fence = await store.retake(MAIN, writer.epoch)
+    assert list(store.records(MAIN)) == (records if fault is Fault.LOST_AFTER else [])
+    assert fence.head == len(store.records(MAIN))
+
+
+async def test_an_append_held_in_flight_can_go_on_or_be_abandoned(begin, entries):
+    store, let_go = MemoryStore(), asyncio.Event()
+    store.before_append = let_go.wait
+    writer = await begin(store)
+    held = asyncio.create_task(writer.append(entries.payment()))
+    await asyncio.sleep(0)
+    await store.abandon(MAIN)
+    with pytest.raises(OutcomeUnknown):
+        await held
+    writer = await begin(store)
+    held = asyncio.create_task(writer.append(entries.payment()))
+    await asyncio.sleep(0)
+    assert store.records(MAIN) == ()
+    let_go.set()
+    assert await held == list(store.records(MAIN))
+
+
+async def test_a_memory_store_out_of_reach_is_unavailable_until_it_is_back(begin, entries):
+    store = MemoryStore()
+    writer = await begin(store)
+    store.reachable = False
+    for call in (writer.append(entries.payment()), store.fence(MAIN), store.retake(MAIN, writer.epoch)):
+        with pytest.raises(Unavailable):
+            await call
+    store.reachable = True
+    writer.epoch = (await store.retake(MAIN, writer.epoch)).epoch
+    await writer.append(entries.payment())
 
 
 # Only PostgreSQL: losing the connection
