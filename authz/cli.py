@@ -45,7 +45,7 @@ MISTAKES = (WrongUse, ConfigInvalid, NotStarted, EmbeddedError, LedgerError)
 @app.command
 def serve(
     *,
-    demo: bool = False,
+    demo: Annotated[bool, Parameter(negative="")] = False,
     config: Path | None = None,
     data: Path | None = None,
     database: str | None = None,
@@ -53,7 +53,7 @@ def serve(
     http_port: int | None = None,
     clock: str | None = None,
     pg_bin: Path | None = None,
-    json_logs: bool = False,
+    json_logs: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Run the authorizer until it is told to stop (SIGTERM), and then answer what is in flight first.
 

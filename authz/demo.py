@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import cycle
 from pathlib import Path
 
 from hdrh.histogram import HdrHistogram
@@ -49,11 +50,11 @@ LATENCY_MAX_US = 60_000_000
 
 
 class Till(Struct, frozen=True):
-    """A terminal, and what people buy there."""
+    """A terminal, and the products that its merchant is approved for."""
 
     terminal: Terminal
-    product: str
-    online: bool = False
+    accepts: tuple[str, ...]
+    online: bool
 
 
 async def run(payments: int, holders: int, data: Path | None) -> int:
@@ -137,16 +138,14 @@ async def _eat(
     """Pay, open loop: each payment leaves at its time, whatever has been answered so far."""
     known = parameters.demo()
     codec = Codec(shipped(known.dialect))
-    pad = PinPad(known.zone_pin_key)
+    hardware = (known.acquirer, PinPad(known.zone_pin_key), clock)
     tills = [
         Till(
-            Terminal(
-                Site(f"{one.terminal[:5]}{number:03}", one.id, one.name, one.time_zone), known.acquirer, pad, clock
-            ),
-            one.accepts[0] if one.accepts else "90",
-            one.terminal.startswith("WEB"),
+            Terminal(Site(f"{one.terminal[:3]}{place:02}{number:03}", one.id, one.name, one.time_zone), *hardware),
+            one.accepts,
+            online=one.terminal.startswith("WEB"),
         )
-        for one in demo.merchant
+        for place, one in enumerate(demo.merchant, 1)
         for number in range(1, TILLS_PER_MERCHANT + 1)
     ]
     port = service.links[0].port
@@ -193,35 +192,45 @@ class Customers:
 
     def __init__(self, demo_cards: list[Card], crowd: list[Card], tills: list[Till]) -> None:
         self._chance = random.Random(SEED)  # noqa: S311  a reproducible lunch
-        self._french = [till for till in tills if till.product == "90"]
-        self._belgian = [till for till in tills if till.product != "90"]
+        self._french = [till for till in tills if "90" in till.accepts and not till.online]
+        self._online = [till for till in tills if till.online]
+        self._belgian = [till for till in tills if till.accepts and "90" not in till.accepts]
+        self._closed = [till for till in tills if not till.accepts]
         self._demo = demo_cards
         self._crowd = crowd or demo_cards
+        self._queue = cycle(self._chance.sample(self._crowd, len(self._crowd)))
+        self._first_generation = [card for card in self._crowd if card.generation == 1]
         self._belgians = [card for card in demo_cards if card.pan.startswith("9056")]
 
     def next(self) -> tuple[Till, Message]:
         """The next payment."""
         chance = self._chance
         draw = chance.random()
-        if draw < 0.02:
-            till = chance.choice(self._belgian)
-            card = chance.choice(self._belgians)
-            return till, till.terminal.purchase(card, chance.randint(100, 900), product=till.product)
+        card = next(self._queue)
+        cents = max(1, round(chance.gauss(850, 300)))
         till = chance.choice(self._french)
-        card = chance.choice(self._demo if draw < 0.04 else self._crowd)
-        cents = max(1, round(chance.gauss(1150, 380)))
-        if till.online:
+        if draw < 0.01:
+            till = chance.choice(self._closed)
+        elif draw < 0.03:
+            card, till = chance.choice(self._belgians), chance.choice(self._belgian)
+            return till, till.terminal.purchase(card, cents, product=till.accepts[0])
+        elif draw < 0.05:
+            card = chance.choice(self._demo)
+        elif draw < 0.06:
+            till = chance.choice(self._online)
             return till, till.terminal.purchase(card, cents, entry=Entry.ONLINE)
-        if draw < 0.06:
+        elif draw < 0.10:
+            card, till = chance.choice(self._first_generation or self._crowd), chance.choice(self._online)
+            return till, till.terminal.purchase(card, cents, entry=Entry.ONLINE)
+        elif draw < 0.12:
             return till, till.terminal.inquiry(card)
-        if draw < 0.08:
-            wrong = f"{(int(card.pin or 0) + 1) % 10_000:04}"
-            card = structs.replace(card, pin=wrong)
-        if draw < 0.11:
+        elif draw < 0.14:
+            card = structs.replace(card, pin=f"{(int(card.pin or 0) + 1) % 10_000:04}")
+        elif draw < 0.17:
             return till, till.terminal.authorization(card, cents)
-        entry = Entry.CONTACTLESS if chance.random() < 0.3 else Entry.CHIP
-        card = card.without_pin() if entry is Entry.CONTACTLESS else card
-        return till, till.terminal.purchase(card, cents, entry=entry, takes_partial=chance.random() < 0.5)
+        elif draw < 0.45:
+            return till, till.terminal.purchase(card.without_pin(), cents, entry=Entry.CONTACTLESS)
+        return till, till.terminal.purchase(card, cents, takes_partial=chance.random() < 0.6)
 
 
 async def _cards(service: Service, cards: Iterable[DemoCard]) -> list[Card]:

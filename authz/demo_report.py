@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import asyncpg
-from ledger.verify import Finding, Report, verify
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from authz.decision.outcomes import Reason
 from authz.links.codes import RESPONSE_CODES
+from ledger.verify import Finding, Report, verify
 
 _DECISIONS = """
 SELECT reason, count(*) AS count FROM ledger.journal
@@ -117,7 +117,7 @@ def _trial_balance(books: Books) -> Table:
 def _verified(verified: Report | Finding) -> str:
     if isinstance(verified, Finding):
         return str(verified)
-    return f"the hash chain of {verified.records:,} records is unbroken, and every position equals its accounts"
+    return f"the chain of {verified.records:,} records is unbroken, every position equals its accounts"
 
 
 def _total(terminals: Mapping[str, tuple[int, int]]) -> int:

@@ -5,44 +5,40 @@ system about who is asking (peer): the account that started it and the account i
 superuser), `authz` and `finance`, nobody else may be anything. It outlives the process that started it; a server found
 running is used as it is.
 
-As root, the server runs under an unprivileged account (`ledger.account`). Where that account can't reach the data
-folder, the cluster lies below `/var/lib/authz/clusters/`, and `DATA/postgresql` is a link to it.
+As root, the server runs under an unprivileged account (`ledger.account`, `ledger.cluster`).
 """
 
-import contextlib
-import fcntl
 import os
 import re
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import quote
 
-from ledger.account import NoSuchAccount, ServerAccount
-from ledger.binaries import SHARED, BinariesMissing, binaries
+import asyncpg
 
-SUPERUSER = "postgres"
+from ledger.account import NoSuchAccount, ServerAccount
+from ledger.binaries import BinariesMissing, binaries
+from ledger.cluster import NAME, POLL_S, SUPERUSER, DataFolderUnusable, EmbeddedError, existing, last_line, locked, make
+
+DATABASE = "authz"
+"""The database of an authorizer in its embedded server."""
 ROLES = (SUPERUSER, "authz", "finance")
 """The roles that can log in."""
 
-INITDB_TIMEOUT_S = 120
 START_TIMEOUT_S = 60
 """Recovery after a crash included."""
 STOP_TIMEOUT_S = 5
 ENDING_TIMEOUT_S = 10
 """How long the processes of a killed server may take to end, before a new one gives up."""
-LOCK_TIMEOUT_S = INITDB_TIMEOUT_S + START_TIMEOUT_S
-POLL_S = 0.02
 SOCKET_PATH_BYTES_MAX = 100
 PORT = 5432
 """Part of the socket's file name; nothing listens on TCP."""
 
-CLUSTERS = SHARED / "clusters"
-_NEW = "postgresql.new-"
 _ENDING = re.compile(r'lock file ".*" already exists|pre-existing shared memory block')
 
 TUNING = {
@@ -72,24 +68,8 @@ FIXED = {
 }
 
 
-class EmbeddedError(Exception):
-    """The embedded PostgreSQL can't be used."""
-
-
 class ProgramsUnusable(EmbeddedError):
     """PostgreSQL's programs, or an account to run them, are missing."""
-
-
-class DataFolderUnusable(EmbeddedError):
-    """The data folder can't be used."""
-
-
-class DataFolderForeign(EmbeddedError):
-    """The data folder holds something that isn't an embedded cluster of this product."""
-
-
-class ClusterNotMade(EmbeddedError):
-    """PostgreSQL's initdb failed."""
 
 
 class ServerNotStarted(EmbeddedError):
@@ -121,10 +101,10 @@ class EmbeddedServer:
         try:
             data.mkdir(mode=0o700, parents=True, exist_ok=True)
             data = data.resolve()
-            with _locked(data):
-                account = ServerAccount.for_folder(_existing(data) or data)
+            with locked(data):
+                account = ServerAccount.for_folder(existing(data) or data)
                 bin_folder = binaries(account, pg_bin)
-                cluster = _existing(data) or _make(data, account, bin_folder, sync=settings.get("fsync") != "off")
+                cluster = existing(data) or make(data, account, bin_folder, sync=settings.get("fsync") != "off")
                 server = cls(data, cluster, bin_folder, account)
                 server._run(settings)
         except (BinariesMissing, NoSuchAccount) as error:
@@ -137,6 +117,18 @@ class EmbeddedServer:
         """Return the address of a database for a role."""
         return f"postgresql://{quote(role)}@/{quote(database)}?host={quote(str(self.socket_folder))}&port={PORT}"
 
+    async def is_used(self) -> bool:
+        """Tell whether a client is connected."""
+        connection = await asyncpg.connect(self.url(SUPERUSER, SUPERUSER))
+        try:
+            return bool(
+                await connection.fetchval(
+                    "SELECT count(*) > 1 FROM pg_stat_activity WHERE backend_type = 'client backend'"
+                )
+            )
+        finally:
+            await connection.close()
+
     def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast") -> None:
         """Stop the server, whoever started it; within twice `STOP_TIMEOUT_S`. Raises `ServerNotStopped`."""
         self._bury()
@@ -145,7 +137,7 @@ class EmbeddedServer:
             if done.returncode == 0 or self._pg_ctl("status").returncode != 0:
                 break
         else:
-            raise ServerNotStopped(f"the server of {self.data} doesn't stop: {_last_line(done.stderr)}")
+            raise ServerNotStopped(f"the server of {self.data} doesn't stop: {last_line(done.stderr)}")
         if self.socket_folder != self._cluster:
             shutil.rmtree(self.socket_folder, ignore_errors=True)
 
@@ -153,7 +145,7 @@ class EmbeddedServer:
         """Stop the server and delete its cluster with all that is in it."""
         self.stop("immediate")
         shutil.rmtree(self._cluster, ignore_errors=True)
-        link = self.data / "postgresql"
+        link = self.data / NAME
         if link.is_symlink():
             link.unlink()
 
@@ -183,7 +175,7 @@ class EmbeddedServer:
                     return
                 why = log.read_text(errors="replace") if log.exists() else done.stderr
                 if time.monotonic() > deadline or not _ENDING.search(why):
-                    raise ServerNotStarted(f"the server of {self.data} doesn't start: {_last_line(why)}")
+                    raise ServerNotStarted(f"the server of {self.data} doesn't start: {last_line(why)}")
                 time.sleep(POLL_S)
 
     def _running(self) -> Path | None:
@@ -254,81 +246,3 @@ class EmbeddedServer:
 
     def _run_program(self, name: str, *words: str) -> subprocess.CompletedProcess[str]:
         return self.account.run([self.bin / name, *words], timeout_s=START_TIMEOUT_S + STOP_TIMEOUT_S)
-
-
-@contextlib.contextmanager
-def _locked(data: Path) -> Iterator[None]:
-    """Keep other processes from starting a server on the same folder."""
-    descriptor = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
-    deadline = time.monotonic() + LOCK_TIMEOUT_S
-    try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise DataFolderUnusable(f"{data} is being started by another process: try again later") from None
-                time.sleep(POLL_S)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _existing(data: Path) -> Path | None:
-    """Find a data folder's finished cluster. Raises `DataFolderForeign` for anything else in its place."""
-    if (data / "PG_VERSION").exists():
-        raise DataFolderForeign(f"{data} is a PostgreSQL cluster of its own: name another folder, or use --database")
-    place = data / "postgresql"
-    if not os.path.lexists(place):
-        return None
-    cluster = place.resolve()
-    root = os.geteuid() == 0
-    if not (cluster / "PG_VERSION").is_file():
-        raise DataFolderForeign(f"{place} isn't a PostgreSQL cluster: name another folder, or move it away")
-    owner = cluster.stat().st_uid
-    if owner == 0 if root else owner != os.geteuid():
-        raise DataFolderForeign(f"{cluster} belongs to another account: run as the one that made it")
-    if root and place.is_symlink() and cluster.parent != CLUSTERS:
-        raise DataFolderForeign(f"{place} leads to {cluster}, where root has put no cluster: name that folder's parent")
-    return cluster
-
-
-def _make(data: Path, account: ServerAccount, bin_folder: Path, *, sync: bool) -> Path:
-    """Make a data folder's cluster. It bears its name only once it is whole."""
-    for left in data.glob(f"{_NEW}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    if not any(data.iterdir()):
-        account.own(data)
-    near = account.reaches(data)
-    if not near:
-        CLUSTERS.mkdir(mode=0o755, parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=_NEW, dir=data) if near else tempfile.mkdtemp(dir=CLUSTERS))
-    place = data / "postgresql"
-    try:
-        account.own(new)
-        _initdb(new, account, bin_folder, sync=sync)
-        if near:
-            new.rename(place)
-            return place
-        place.symlink_to(new)
-    except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
-        raise
-    return new
-
-
-def _initdb(cluster: Path, account: ServerAccount, bin_folder: Path, *, sync: bool) -> None:
-    choices: Sequence[str] = ("--locale=C", "--encoding=UTF8", "--data-checksums", f"--username={SUPERUSER}")
-    trust = ("--auth-local=peer", "--auth-host=reject", *(() if sync else ("--no-sync",)))
-    done = account.run([bin_folder / "initdb", *choices, *trust, "-D", cluster], timeout_s=INITDB_TIMEOUT_S)
-    if done.returncode:
-        raise ClusterNotMade(f"no database could be made in {cluster}: {_last_line(done.stderr)}")
-
-
-def _last_line(text: str) -> str:
-    """Return the last line that tells of an error, or else the last, without its time and process."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and "contains errors" not in line]
-    telling = [line for line in lines if re.search("FATAL|PANIC|error", line)]
-    last = (telling or lines or ["it left no word why"])[-1]
-    return re.sub(r"^.*?\] (LOG|FATAL|PANIC): +", "", last)

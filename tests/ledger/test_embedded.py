@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from ledger import binaries, embedded
+from ledger import binaries, cluster, embedded
 from ledger.account import ServerAccount
 from ledger.embedded import EmbeddedError, EmbeddedServer
 
@@ -46,7 +46,7 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="authz-shared-"))
     folder.chmod(0o755)
     monkeypatch.setattr(binaries, "SHARED", folder)
-    monkeypatch.setattr(embedded, "CLUSTERS", folder / "clusters")
+    monkeypatch.setattr(cluster, "CLUSTERS", folder / "clusters")
     yield folder
     shutil.rmtree(folder)
 
@@ -174,7 +174,7 @@ def test_several_that_start_one_folder_at_once_share_one_server(data: Path) -> N
 
 
 def test_what_a_killed_initdb_left_is_not_taken_for_a_cluster(data: Path) -> None:
-    half_made = data / f"{embedded._NEW}x"
+    half_made = data / f"{cluster.NEW}x"
     half_made.mkdir()
     (half_made / "PG_VERSION").write_text("18\n")
     with EmbeddedServer.start(data, settings=FAST) as server:
@@ -282,7 +282,7 @@ def test_as_root_a_link_is_followed_only_to_where_root_puts_clusters(data: Path,
         pass
     (data / "two").mkdir()
     (data / "two" / "postgresql").symlink_to(data / "one" / "postgresql")
-    with pytest.raises(embedded.DataFolderForeign, match="leads to"):
+    with pytest.raises(cluster.DataFolderForeign, match="leads to"):
         EmbeddedServer.start(data / "two", settings=FAST)
     _remove(data / "one")
 
