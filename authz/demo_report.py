@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import asyncpg
 from msgspec import Struct
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -26,6 +27,14 @@ SELECT rtrim(request -> 'command' -> 'origin' ->> 'terminal') AS terminal,
 _TRIAL_BALANCE = """
 SELECT split_part(account, ':', 1) AS class, count(*) AS accounts, sum(balance)::bigint AS balance
   FROM ledger.balance GROUP BY 1 ORDER BY 1"""
+
+_CLASSES = {
+    "acquirer": "owed to acquirers",
+    "hold": "set aside by authorizations",
+    "holder": "what holders can spend",
+    "expired": "waits to be exchanged",
+    "issuer": "vouchers outstanding",
+}
 
 
 class Lunch(Struct, frozen=True):
@@ -85,10 +94,16 @@ def show(console: Console, lunch: Lunch, books: Books) -> bool:
     return all(good for good, _ in held)
 
 
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+
+
 def _decisions(books: Books) -> Table:
-    table = Table("reason", "DE 39", title="Decisions by reason", title_justify="left")
-    table.add_column("requests", justify="right")
-    table.add_column("", justify="right")
+    table = _table("Decisions by reason")
+    for name in ("reason", "DE 39"):
+        table.add_column(name)
+    for name in ("requests", "share"):
+        table.add_column(name, justify="right")
     total = sum(books.decisions.values())
     for reason, count in books.decisions.items():
         table.add_row(reason, RESPONSE_CODES[Reason(reason)], f"{count:,}", f"{count / total:.1%}")
@@ -96,7 +111,7 @@ def _decisions(books: Books) -> Table:
 
 
 def _latencies(lunch: Lunch) -> Table:
-    table = Table(title=f"Latency, at {lunch.rate:,.0f} requests/s, open loop", title_justify="left")
+    table = _table(f"Latency at {lunch.rate:,.0f} requests/s")
     for name in lunch.latencies_us:
         table.add_column(f"p{name:g}", justify="right")
     table.add_row(*(f"{microseconds / 1000:.1f} ms" for microseconds in lunch.latencies_us.values()))
@@ -104,13 +119,15 @@ def _latencies(lunch: Lunch) -> Table:
 
 
 def _trial_balance(books: Books) -> Table:
-    table = Table("accounts", title="Trial balance", title_justify="left", show_footer=True)
-    table.columns[0].footer = "sum"
-    table.add_column("number", justify="right")
-    total = sum(cents for _, cents in books.balances.values())
-    table.add_column("balance", justify="right", footer=_euros(total))
+    table = _table("Trial balance")
+    for name in ("accounts", "what they are"):
+        table.add_column(name)
+    for name in ("number", "balance"):
+        table.add_column(name, justify="right")
     for name, (number, cents) in books.balances.items():
-        table.add_row(f"{name}:…", f"{number:,}", _euros(cents))
+        table.add_row(f"{name}:…", _CLASSES.get(name, ""), f"{number:,}", _euros(cents))
+    table.add_section()
+    table.add_row("sum", "", "", _euros(sum(cents for _, cents in books.balances.values())))
     return table
 
 

@@ -112,9 +112,9 @@ def make(data: Path, account: ServerAccount, bin_folder: Path, *, sync: bool) ->
 
 
 def last_line(text: str) -> str:
-    """Return the last line of a server's words that tells of an error, or else the last, without time and process.
+    r"""Return the last line of a server's words that tells of an error, or else the last, without time and process.
 
-    >>> last_line("2026-05-12 10:30:00.000 UTC [7] FATAL:  no room\\n2026-05-12 10:30:00.001 UTC [7] LOG:  bye")
+    >>> last_line("2026-05-12 10:30:00.000 UTC [7] FATAL:  no room\n2026-05-12 10:30:00.001 UTC [7] LOG:  bye")
     'no room'
     """
     lines = [line.strip() for line in text.splitlines() if line.strip() and "contains errors" not in line]

@@ -25,6 +25,8 @@ from ledger.account import NoSuchAccount, ServerAccount
 from ledger.binaries import BinariesMissing, binaries
 from ledger.cluster import NAME, POLL_S, SUPERUSER, DataFolderUnusable, EmbeddedError, existing, last_line, locked, make
 
+__all__ = ["DATABASE", "SUPERUSER", "DataFolderUnusable", "EmbeddedError", "EmbeddedServer"]
+
 DATABASE = "authz"
 """The database of an authorizer in its embedded server."""
 ROLES = (SUPERUSER, "authz", "finance")
@@ -109,6 +111,10 @@ class EmbeddedServer:
                 server._run(settings)
         except (BinariesMissing, NoSuchAccount) as error:
             raise ProgramsUnusable(str(error)) from None
+        except subprocess.TimeoutExpired as error:
+            raise ServerNotStarted(
+                f"{error.cmd[0]} takes longer than {error.timeout} s: is the machine busy?"
+            ) from None
         except OSError as error:
             raise DataFolderUnusable(f"{data} can't be used: {error.strerror or error}") from None
         return server

@@ -105,13 +105,13 @@ class Finding(Struct, frozen=True):
 class Verified(Struct, frozen=True):
     """One partition in which nothing is wrong, up to and with its record `head`, and what was held against what.
 
-    `hash` is the head's; `accounts` counts those that stand at other than 0.
+    `hash` is the head's, in hexadecimal; `accounts` counts those that stand at other than 0.
     """
 
     partition: Partition
     epoch: Epoch
     head: Seq
-    hash: bytes
+    hash: str
     transfers: int
     identities: int
     accounts: int
@@ -168,7 +168,13 @@ class _Walk:
         if isinstance(identities, Finding):
             return identities
         return Verified(
-            self.partition, Epoch(fence["epoch"]), head, self.hash, self.transfers, identities, self.money.accounts
+            self.partition,
+            Epoch(fence["epoch"]),
+            head,
+            self.hash.hex(),
+            self.transfers,
+            identities,
+            self.money.accounts,
         )
 
     async def _records(self, head: Seq) -> Finding | None:

@@ -50,6 +50,23 @@ class Schedule(Struct, frozen=True):
     arrivals: tuple[float, ...]
 
 
+class Latencies:
+    """How long things took: a histogram with relative errors below 0.1 %, from 1 µs to `LATENCY_MAX_MICROSECONDS`."""
+
+    def __init__(self) -> None:
+        self._histogram = HdrHistogram(1, LATENCY_MAX_MICROSECONDS, SIGNIFICANT_FIGURES)
+
+    def record(self, nanoseconds: int) -> None:
+        """Count one; what is out of range counts at its edge."""
+        microseconds = nanoseconds // NS_PER_MICROSECOND
+        self._histogram.record_value(min(max(microseconds, 1), LATENCY_MAX_MICROSECONDS))
+
+    def milliseconds(self, percentile: float) -> float:
+        """Tell a percentile (0 to 100); 0 where nothing was recorded."""
+        microseconds: int = self._histogram.get_value_at_percentile(percentile)
+        return microseconds / 1_000
+
+
 class Prepared(Struct, frozen=True):
     """A request encoded ahead of time, and the key of the reply that it awaits."""
 
@@ -153,8 +170,8 @@ class _Meter:
     """Counts one run. A request is `due` until sent, then pending until its reply, the link's loss or the end."""
 
     def __init__(self) -> None:
-        self._latencies = HdrHistogram(1, LATENCY_MAX_MICROSECONDS, SIGNIFICANT_FIGURES)
-        self._lags = HdrHistogram(1, LATENCY_MAX_MICROSECONDS, SIGNIFICANT_FIGURES)
+        self._latencies = Latencies()
+        self._lags = Latencies()
         self._replies: Counter[tuple[str | None, str | None]] = Counter()
         self._due_ns: dict[int, int] = {}
         self._next = 0
@@ -174,7 +191,7 @@ class _Meter:
             self._unsent += 1
             return
         self._due_ns[number] = due_ns
-        _record(self._lags, time.perf_counter_ns() - due_ns)
+        self._lags.record(time.perf_counter_ns() - due_ns)
 
     def _taker(self, number: int) -> Taker:
         def take(arrival: Arrival | None) -> None:
@@ -185,7 +202,7 @@ class _Meter:
                 self._lost.append(due_ns)
                 return
             self._last_ns = max(self._last_ns, arrival.at_ns)
-            _record(self._latencies, arrival.at_ns - due_ns)
+            self._latencies.record(arrival.at_ns - due_ns)
             self._replies[arrival.reply.response_code, arrival.reply.reason] += 1
 
         return take
@@ -202,27 +219,18 @@ class _Meter:
         self._due_ns.clear()
         end_ns = time.perf_counter_ns()
         for due_ns in unanswered:
-            _record(self._latencies, end_ns - due_ns)
+            self._latencies.record(end_ns - due_ns)
         return Result(
             asked_rate=asked_rate,
             held_rate=answered * NS_PER_SECOND / max(self._last_ns - start_ns, 1),
-            p50_ms=_milliseconds(self._latencies, 50),
-            p90_ms=_milliseconds(self._latencies, 90),
-            p99_ms=_milliseconds(self._latencies, 99),
-            p99_9_ms=_milliseconds(self._latencies, 99.9),
-            max_ms=_milliseconds(self._latencies, 100),
-            lag_p99_ms=_milliseconds(self._lags, 99),
+            p50_ms=self._latencies.milliseconds(50),
+            p90_ms=self._latencies.milliseconds(90),
+            p99_ms=self._latencies.milliseconds(99),
+            p99_9_ms=self._latencies.milliseconds(99.9),
+            max_ms=self._latencies.milliseconds(100),
+            lag_p99_ms=self._lags.milliseconds(99),
             answered=answered,
             unanswered=len(unanswered),
             unsent=self._unsent,
             replies=tuple(ReplyCount(code, reason, count) for (code, reason), count in self._replies.most_common()),
         )
-
-
-def _record(histogram: HdrHistogram, nanoseconds: int) -> None:
-    histogram.record_value(min(max(nanoseconds // NS_PER_MICROSECOND, 1), LATENCY_MAX_MICROSECONDS))
-
-
-def _milliseconds(histogram: HdrHistogram, percentile: float) -> float:
-    microseconds: int = histogram.get_value_at_percentile(percentile)
-    return microseconds / 1_000

@@ -1,5 +1,6 @@
 """Which card a PAN names. What is asked for often stays in memory; the rest comes from the vault."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -66,13 +67,14 @@ class Cards:
         self._known: OrderedDict[bytes, KnownCard] = OrderedDict()
         self._loader: Loader[bytes, SealedCard] = Loader(vault.find)
 
-    async def find(self, token: bytes) -> KnownCard | None:
-        """Find a card by its PAN's token. Raises `ledger.store.Unavailable`."""
+    async def find(self, token: bytes, deadline: float) -> KnownCard | None:
+        """Find a card by its PAN's token. Raises `ledger.store.Unavailable`, and `TimeoutError` at the deadline."""
         known = self._known.get(token)
         if known is not None:
             self._known.move_to_end(token)
             return known
-        sealed = await self._loader.load(token)
+        async with asyncio.timeout_at(deadline):
+            sealed = await self._loader.load(token)
         return None if sealed is None else self._remember(sealed)
 
     async def add(

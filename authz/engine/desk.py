@@ -50,20 +50,14 @@ class Desk:
         """Name the passbooks that must be loaded before `work` can be decided; none: it can be."""
         return [name for name in self._needs(work) if name is not None and self._passbooks.get(name) is None]
 
-    def decide(self, work: Work) -> Decided | Answer | None:
-        """Decide: a record to append, or an answer that needs none, or None: it will be answered with its original.
+    def decide(self, work: Work) -> Decided | Answer:
+        """Decide: a record to append, or the answer that another record has, or is about to have.
 
         Raises `authz.decision.Refused` for an administrative command that makes no sense.
         """
         if work.keys is None:
             return self._decide_anew(work)
         known = self._recent.get(work.keys.identity)
-        if known is not None and known.answer is None:
-            if content_of(known.command) != content_of(work.command):
-                return _reused(work)
-            assert work.waiter is not None
-            known.waiters.append(work.waiter)
-            return None
         stored = known.answer if known is not None else work.stored
         if stored is not None:
             return stored if content_of(stored.command) == content_of(work.command) else _reused(work)
@@ -72,12 +66,10 @@ class Desk:
         return self._decide_anew(work)
 
     def acknowledge(self, batch: Batch) -> None:
-        """The batch is in the ledger: what was decided in it may be answered again, and may leave memory."""
+        """The batch is in the ledger: the passbooks that it wrote may leave memory."""
         for one in batch.decided:
             if one.books.holder is not None:
                 one.books.holder.pins -= 1
-            if one.known is not None:
-                one.known.answer = Answer(one.work.command, one.outcome.reply)
 
     def roll_back(self, batch: Batch) -> None:
         """The batch is not in: forget what it wrote here. Its holders are loaded again when they are needed."""
@@ -125,7 +117,7 @@ class Desk:
             books.holder.pins += 1
         known = None
         if work.keys is not None:
-            known = Known(work.keys, work.command)
+            known = Known(work.keys, Answer(work.command, outcome.reply))
             self._recent.add(known)
         return Decided(work, outcome, books, self._instant, known)
 

@@ -7,7 +7,7 @@ the hash of its acquirer and terminal.
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from zlib import crc32
 
 import msgspec
@@ -28,17 +28,18 @@ from authz.engine.cards import Cards, KnownCard
 from authz.engine.desk import Desk
 from authz.engine.gate import GateState
 from authz.engine.identities import Recent, command_key, keys_of
-from authz.engine.passbooks import PASSBOOKS_MAX, Passbooks
+from authz.engine.limits import Limits
+from authz.engine.passbooks import Passbooks
 from authz.engine.requests import Answer, NoAnswer, Request
 from authz.engine.work import Work
 from authz.engine.writer import Writer
 from authz.metrics import Metrics
 from authz.security.module import PinFinding, SecurityModule
-from ledger.store import Store, Unavailable
+from ledger.store import LedgerError, Store
 from ledger.values import EURO, HolderId, Partition
 
 ROOM_EVERY_S = 30
-DRAIN_MAX_S = 4
+DRAIN_MAX_S = 2
 
 
 class Engine:
@@ -53,14 +54,19 @@ class Engine:
         metrics: Metrics,
         partitions: Sequence[Partition],
         say: Callable[[str], None],
+        limits: Limits = Limits(),  # noqa: B008, frozen
     ) -> None:
         self._store = store
         self._cards = cards
         self._security = security
         self._metrics = metrics
-        books_max = PASSBOOKS_MAX // len(partitions)
+        self._requests_max = limits.requests_max
+        self._requests = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        books_max, remembered_max = limits.passbooks_max // len(partitions), limits.remembered_max // len(partitions)
         self._writers = [
-            Writer(partition, store, Desk(now, Passbooks(books_max), Recent()), metrics, say)
+            Writer(partition, store, Desk(now, Passbooks(books_max), Recent(remembered_max)), metrics, say, limits)
             for partition in partitions
         ]
         self._tasks: list[asyncio.Task[None]] = []
@@ -84,56 +90,53 @@ class Engine:
         ]
 
     async def stop(self) -> None:
-        """Let what is in flight be answered, within `DRAIN_MAX_S`, and give up every lease."""
+        """Let what is in flight be answered, within `DRAIN_MAX_S`, and give up every lease. Links are drained before."""
         with contextlib.suppress(TimeoutError):  # what is left then is settled by whoever writes next
             async with asyncio.timeout(DRAIN_MAX_S):
-                for writer in self._writers:
-                    await writer.is_idle()
+                await self._idle.wait()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._store.close()
 
     async def pay(self, request: Request) -> Answer | NoAnswer:
-        """Decide a payment, or answer it again."""
-        command, secrets = request.command, request.secrets
-        token = self._security.token(secrets.pan)
-        try:
-            known = await self._cards.find(token)
-        except Unavailable:
-            return Answer(command, Reply(Reason.UNAVAILABLE))
-        keys = keys_of(command.origin, token)
-        command = msgspec.structs.replace(
-            command, card=known.card if known else None, reference=keys.reference.digest.hex()
-        )
-        work = Work(
-            command=command,
-            kind=kind_of(command),
-            holder=known.holder if known else None,
-            card=command.card,
-            merchant=merchant_passbook(command.origin.merchant_id),
-            evidence=await self._verify(request, known),
-            keys=keys,
-            link=request.link,
-            look_up=request.repeat,
-            deadline=request.deadline,
-        )
-        origin = command.origin
-        partition = known.partition if known else self._by_hash(origin.acquirer + origin.terminal)
-        return await self._writers[partition].answer(work)
+        """Decide a payment, or answer it again. What can't be taken is answered 91, and nothing was written."""
+        if self._requests >= self._requests_max:
+            return self._refuse(request, Reason.OVERLOADED)
+        with self._in_hand():
+            token = self._security.token(request.secrets.pan)
+            try:
+                known = await self._cards.find(token, request.deadline)
+            except (LedgerError, TimeoutError):
+                return self._refuse(request, Reason.UNAVAILABLE)
+            work = self._work(request, token, known, await self._verify(request, known))
+            origin = request.command.origin
+            partition = known.partition if known else self._by_hash(origin.acquirer + origin.terminal.rstrip())
+            return await self._writers[partition].answer(work)
 
     async def administer(self, command: Administration, key: str) -> Reply:
         """Carry out an issuer's command, once for each `key`: the same key again changes nothing.
 
         Raises `authz.decision.refused.Refused` where it makes no sense; the reply is UNAVAILABLE where no ledger is.
         """
+        if self._requests >= self._requests_max:
+            return Reply(Reason.OVERLOADED)
         holder = passbook_of(command)
         targets = self._writers if ":" in holder else [self._writers[self.partition_of(holder)]]
-        for writer in targets:
-            work = Work(command=command, kind=kind_of(command), holder=holder, keys=command_key(key), deadline=math.inf)
-            answer = await writer.answer(work)
-            if not isinstance(answer, Answer) or not answer.reply.reason.approves:
-                return answer.reply if isinstance(answer, Answer) else Reply(Reason.UNAVAILABLE)
+        with self._in_hand():
+            for writer in targets:
+                # Looked up first: done once, it may make no sense to do it again.
+                work = Work(
+                    command=command,
+                    kind=kind_of(command),
+                    holder=holder,
+                    keys=command_key(key),
+                    look_up=True,
+                    deadline=math.inf,
+                )
+                answer = await writer.answer(work)
+                if not isinstance(answer, Answer) or not answer.reply.reason.approves:
+                    return answer.reply if isinstance(answer, Answer) else Reply(Reason.UNAVAILABLE)
         return Reply(Reason.APPROVED)
 
     def partition_of(self, holder: HolderId) -> Partition:
@@ -142,6 +145,42 @@ class Engine:
 
     def _by_hash(self, key: str) -> int:
         return crc32(key.encode()) % len(self._writers)
+
+    @contextlib.contextmanager
+    def _in_hand(self) -> Iterator[None]:
+        """Count a request until it is answered."""
+        self._requests += 1
+        self._idle.clear()
+        self._metrics.works.inc()
+        try:
+            yield
+        finally:
+            self._requests -= 1
+            self._metrics.works.dec()
+            if not self._requests:
+                self._idle.set()
+
+    def _refuse(self, request: Request, reason: Reason) -> Answer:
+        self._metrics.refused.labels(reason).inc()
+        return Answer(request.command, Reply(reason))
+
+    def _work(self, request: Request, token: bytes, known: KnownCard | None, evidence: Evidence) -> Work:
+        """Put a payment and what was found out about it together, for its writer."""
+        keys = keys_of(request.command.origin, token)
+        card = known.card if known else None
+        command = msgspec.structs.replace(request.command, card=card, reference=keys.reference.digest.hex())
+        return Work(
+            command=command,
+            kind=kind_of(command),
+            holder=known.holder if known else None,
+            card=card,
+            merchant=merchant_passbook(command.origin.merchant_id),
+            evidence=evidence,
+            keys=keys,
+            link=request.link,
+            look_up=request.repeat,
+            deadline=request.deadline,
+        )
 
     async def _verify(self, request: Request, known: KnownCard | None) -> Evidence:
         """Have the security module look at every secret that the request bears."""
@@ -170,7 +209,7 @@ class Engine:
     async def _make_room(self) -> None:
         """Keep empty ranges ahead of the journal's head."""
         while True:
-            with contextlib.suppress(Unavailable):  # of which the writers speak
+            with contextlib.suppress(LedgerError):  # of which the writers speak
                 self._metrics.empty_ranges.set(await self._store.add_range())
             await asyncio.sleep(ROOM_EVERY_S)
 

@@ -30,12 +30,13 @@ class Gate:
 
     async def passes(self, deadline: float) -> bool:
         """Wait while paused; True when open, False when shut or past the deadline (the event loop's time)."""
-        try:
-            async with asyncio.timeout_at(deadline):
-                while self.state is GateState.PAUSED:
-                    await self._changed.wait()
-        except TimeoutError:
-            return False
+        if self.state is GateState.PAUSED:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    while self.state is GateState.PAUSED:
+                        await self._changed.wait()
+            except TimeoutError:
+                return False
         return self.state is GateState.OPEN and asyncio.get_running_loop().time() < deadline
 
     async def is_open(self) -> None:

@@ -11,10 +11,9 @@ from hashlib import blake2b
 from msgspec import Struct
 
 from authz.decision.commands import Command, Origin, Payment
-from authz.engine.requests import Answer, Waiter
+from authz.engine.requests import Answer
 from ledger.values import Identity
 
-REMEMBERED_MAX = 65_536
 _SEPARATOR = b"\x1f"
 
 
@@ -79,19 +78,17 @@ def _digest(kind: bytes, token: bytes, *fields: str) -> bytes:
     return blake2b(plain, digest_size=16, person=kind).digest()
 
 
-class Known(Struct):
-    """A request that was decided here a short while ago, or is being decided. `answer` is None while in flight."""
+class Known(Struct, frozen=True):
+    """A request that was decided here a short while ago, and what it came to."""
 
     keys: Keys
-    command: Command
-    answer: Answer | None = None
-    waiters: list[Waiter] = []
+    answer: Answer
 
 
 class Recent:
-    """The newest `REMEMBERED_MAX` requests by both keys, and those not yet acknowledged."""
+    """The newest `remembered_max` requests by both keys. Those not yet acknowledged are among them: they are fewer."""
 
-    def __init__(self, remembered_max: int = REMEMBERED_MAX) -> None:
+    def __init__(self, remembered_max: int) -> None:
         self._max = remembered_max
         self._by_identity: OrderedDict[Identity, Known] = OrderedDict()
         self._references: set[Identity] = set()

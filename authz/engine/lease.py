@@ -6,9 +6,11 @@ fence; one that has died has lost its session. No wall clocks are compared.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TypeVar
 
-from ledger.store import Fence, Fenced, Store, Unavailable
+from ledger.store import Fence, Fenced, LedgerError, Store
 from ledger.values import Epoch, Partition, Seq
 
 WATCH_EVERY_MS = 250
@@ -16,8 +18,12 @@ STILL_FOR_MS = 2_000
 STILL_READINGS_MIN = 6
 RETRY_EVERY_MS = 100
 
+T = TypeVar("T")
+OnWait = Callable[[str], None]
+"""Told why a partition has to wait, each time that it has to."""
 
-async def take_over(store: Store, partition: Partition, on_wait: Callable[[str], None]) -> Fence:
+
+async def take_over(store: Store, partition: Partition, on_wait: OnWait) -> Fence:
     """Wait until the partition has no living writer, and begin a new epoch.
 
     A writer is dead at once when its session is gone, and after `STILL_FOR_MS` when the fence stands still over at
@@ -38,32 +44,40 @@ async def take_over(store: Store, partition: Partition, on_wait: Callable[[str],
             on_wait(f"standing by: another engine writes partition {partition}")
         except Fenced:
             seen = None
-        except Unavailable as error:
+        except LedgerError as error:
             seen = None
             on_wait(str(error))
         await asyncio.sleep(WATCH_EVERY_MS / 1000)
 
 
-async def settle(store: Store, partition: Partition, epoch: Epoch, on_wait: Callable[[str], None]) -> Fence | None:
+async def settle(store: Store, partition: Partition, epoch: Epoch, on_wait: OnWait) -> Fence | None:
     """After an unknown outcome, begin a new epoch from one's own; None where someone else has taken it.
 
     Either way the last append has ended when this returns: it is in, or it never will be.
     """
-    while True:
-        try:
-            return await store.retake(partition, epoch)
-        except Fenced:
-            return None
-        except Unavailable as error:
-            on_wait(str(error))
-        await asyncio.sleep(RETRY_EVERY_MS / 1000)
+    try:
+        return await _persist(lambda: store.retake(partition, epoch), on_wait)
+    except Fenced:
+        return None
 
 
-async def is_in(store: Store, partition: Partition, seq: Seq, expected: bytes, on_wait: Callable[[str], None]) -> bool:
+async def is_in(store: Store, partition: Partition, seq: Seq, expected: bytes, on_wait: OnWait) -> bool:
     """Tell whether the batch whose last record is (`seq`, `expected`) is in the ledger."""
+    return await _persist(lambda: store.hash_at(partition, seq), on_wait) == expected
+
+
+async def instant_of(store: Store, partition: Partition, seq: Seq, on_wait: OnWait) -> datetime | None:
+    """Return when the record at `seq` was decided; None where there is none."""
+    return await _persist(lambda: store.instant_of(partition, seq), on_wait)
+
+
+async def _persist(call: Callable[[], Awaitable[T]], on_wait: OnWait) -> T:
+    """Call until the ledger answers. Raises `Fenced`, which is an answer."""
     while True:
         try:
-            return await store.hash_at(partition, seq) == expected
-        except Unavailable as error:
+            return await call()
+        except Fenced:
+            raise
+        except LedgerError as error:
             on_wait(str(error))
         await asyncio.sleep(RETRY_EVERY_MS / 1000)

@@ -12,8 +12,6 @@ from authz.decision.reference import Employer, Merchant
 from ledger.store import Line
 from ledger.values import HolderId, Seq
 
-PASSBOOKS_MAX = 100_000
-
 _REFERENCES: dict[str, Callable[[str], State]] = {
     "merchant": msgspec.json.Decoder(Merchant).decode,
     "employer": msgspec.json.Decoder(Employer).decode,
@@ -48,7 +46,7 @@ class Passbook:
 class Passbooks:
     """At most `passbooks_max` passbooks, the least recently used going first; pinned ones never go."""
 
-    def __init__(self, passbooks_max: int = PASSBOOKS_MAX) -> None:
+    def __init__(self, passbooks_max: int) -> None:
         self._max = passbooks_max
         self._books: OrderedDict[HolderId, Passbook] = OrderedDict()
 

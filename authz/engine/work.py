@@ -106,12 +106,12 @@ class Batch(Struct):
     def __bool__(self) -> bool:
         return bool(self.decided or self.riders)
 
-    def waiting(self) -> Iterator[tuple[Work, list[Waiter | None]]]:
-        """Each request in it, with everybody who waits for its answer."""
+    def works(self) -> Iterator[Work]:
+        """Each request in it."""
         for one in self.decided:
-            yield one.work, [one.work.waiter, *(one.known.waiters if one.known is not None else ())]
+            yield one.work
         for work, _ in self.riders:
-            yield work, [work.waiter]
+            yield work
 
 
 encode_json = msgspec.json.Encoder().encode

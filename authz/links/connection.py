@@ -1,6 +1,7 @@
 """One connection of an acquirer: many requests in flight, replies in any order, and no more than a reader can take."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import cast
 
@@ -19,15 +20,15 @@ WRITE_BUFFER_BYTES_MAX = 256 * 1024
 class Connection(asyncio.Protocol):
     """Cuts the bytes into frames, has each answered by its link, and writes replies as they come, together.
 
-    `on_open` says whether this one more is allowed. Reading pauses while `IN_FLIGHT_MAX` requests are in flight, or
-    while the reader at the other end is slow.
+    `on_open` says why this one more isn't taken (empty: it is). At most `IN_FLIGHT_MAX` requests are in flight; what
+    was read beyond them waits, and reading pauses: also while the reader at the other end is slow.
     `log` takes a word and fields: an exception's type at most, never what came over the wire.
     """
 
     def __init__(
         self,
         link: Link,
-        on_open: Callable[["Connection"], bool],
+        on_open: Callable[["Connection"], str],
         on_close: Callable[["Connection"], None],
         log: Callable[..., None],
     ) -> None:
@@ -37,6 +38,7 @@ class Connection(asyncio.Protocol):
         self._log = log
         self._framer = Framer(link.codec.dialect.framing)
         self._session = Session()
+        self._frames: deque[tuple[bytes, float]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._replies: list[bytes] = []
         self._unreadable_in_a_row = 0
@@ -50,8 +52,10 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
         self.address = str((transport.get_extra_info("peername") or ("",))[0])
-        if not self._on_open(self):
-            self.close("too_many_connections")
+        self._gone = self._loop.create_future()
+        refused = self._on_open(self)
+        if refused:
+            self.close(refused)
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes as they come."""
@@ -61,9 +65,13 @@ class Connection(asyncio.Protocol):
         except FrameTooLong:
             self.close("frame_too_long")
             return
-        for frame in frames:
-            self._take(frame, deadline)
-        self._pace()
+        self._frames.extend((frame, deadline) for frame in frames)
+        self._take_up()
+
+    def eof_received(self) -> bool:
+        """The other end has said all that it had to say, and may be waiting for its answers."""
+        self._farewell = self._loop.create_task(self.drain(DEADLINE_S))
+        return True
 
     def pause_writing(self) -> None:
         """The other end reads slowly: read no more from it until it has caught up."""
@@ -73,11 +81,14 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The other end has caught up."""
         self._slow_reader = False
-        self._pace()
+        self._take_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The other end has gone. What is in flight is decided all the same; its repeat gets the answer."""
         self._draining = True
+        self._frames.clear()
+        if not self._gone.done():
+            self._gone.set_result(None)
         self._on_close(self)
 
     def close(self, why: str) -> None:
@@ -85,21 +96,31 @@ class Connection(asyncio.Protocol):
         self._link.metrics.links_closed.labels(self._link.terms.acquirer, why).inc()
         self._log("link closed", acquirer=self._link.terms.acquirer, why=why)
         self._draining = True
+        self._frames.clear()
         self._transport.abort()
 
-    async def drain(self) -> None:
-        """Take no new request, let those in flight be answered, and close."""
+    async def drain(self, timeout_s: float) -> None:
+        """Take no new request, answer those that were read, and close: in any case within `timeout_s`."""
         self._draining = True
         self._pace()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-        self._flush()
-        self._transport.close()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+                self._flush()
+                self._transport.close()
+                await asyncio.shield(self._gone)
+        except TimeoutError:
+            self._transport.abort()
+
+    def _take_up(self) -> None:
+        """Begin to answer as many of the frames that were read as may be in flight."""
+        while self._frames and len(self._tasks) < IN_FLIGHT_MAX and not self._slow_reader:
+            self._take(*self._frames.popleft())
+        self._pace()
 
     def _take(self, frame: bytes, deadline: float) -> None:
         """Begin to answer one frame."""
-        if self._draining:
-            return
         try:
             message = self._link.codec.decode(frame)
         except Unreadable:
@@ -122,18 +143,25 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, frame: bytes, message: Message, deadline: float, *, malformed: bool) -> None:
         try:
-            if malformed:
-                reply: bytes | None = await self._link.refuse(message, Reason.FORMAT)
-            else:
-                reply = await self._link.answer(frame, message, self._session, deadline)
-        except Exception as error:  # a defect costs its own request, and is told without content
-            self._log("request failed", error=type(error).__name__)
-            reply = await self._link.refuse(message, Reason.INTERNAL)
+            reply = await self._reply(frame, message, deadline, malformed=malformed)
+        except Exception as error:  # not even a refusal could be written
+            self._log("request not answered", error=type(error).__name__)
+            self._drop("unanswerable")
+            return
         self._link.metrics.answer_seconds.observe(self._loop.time() - deadline + DEADLINE_S)
         if reply is not None:
             if not self._replies:
                 self._loop.call_soon(self._flush)
             self._replies.append(self._framer.frame(reply))
+
+    async def _reply(self, frame: bytes, message: Message, deadline: float, *, malformed: bool) -> bytes | None:
+        if malformed:
+            return await self._link.refuse(message, Reason.FORMAT)
+        try:
+            return await self._link.answer(frame, message, self._session, deadline)
+        except Exception as error:  # a defect costs its own request, and is told without content
+            self._log("request failed", error=type(error).__name__)
+            return await self._link.refuse(message, Reason.INTERNAL)
 
     def _flush(self) -> None:
         """Write in one go what has gathered in this turn of the loop."""
@@ -143,7 +171,7 @@ class Connection(asyncio.Protocol):
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._pace()
+        self._take_up()
 
     def _pace(self) -> None:
         """Read, or pause reading."""

@@ -9,14 +9,13 @@ from authz.engine.requests import NoAnswer
 from authz.links.translation import refusal_of, reply_of, request_of
 from authz.metrics import Metrics
 from authz.security.module import SecurityModule
-from authz.wire.codec import Codec, Malformed
+from authz.wire.codec import WHOLE, Codec, Malformed
 from authz.wire.message import Message
 from authz.wire.rules import check_mandatory, first_mti
 
 DEADLINE_S = 5
 _PAYMENTS = frozenset({"0100", "0200"})
 _NETWORK = "0800"
-_SIGN_ON, _SIGN_OFF, _ECHO = "001", "002", "301"
 
 
 class Terms(Struct, frozen=True):
@@ -47,12 +46,14 @@ class Link:
         self._now = now
 
     async def answer(self, frame: bytes, message: Message, session: Session, deadline: float) -> bytes | None:
-        """Answer a well-formed request. None: it was settled too late to be answered."""
-        if message.mac is None:
-            wrong = self.terms.mac_required
-        else:
-            wrong = not await self._security.verify_mac(self.terms.acquirer, self.codec.covered(frame), message.mac)
-        reply = refusal_of(message, Reason.MAC_WRONG) if wrong else await self._reply(message, session, deadline)
+        """Answer a message whose fields are well-formed. None: it was settled too late to be answered."""
+        try:
+            check_mandatory(message)
+            if not await self._is_authentic(frame, message):
+                return await self.refuse(message, Reason.MAC_WRONG)
+            reply = await self._reply(message, session, deadline)
+        except Malformed as error:
+            return await self.refuse(error.partial, Reason.FORMAT)
         return None if reply is None else await self._encode(reply, signed=message.mac is not None)
 
     async def refuse(self, message: Message, reason: Reason) -> bytes:
@@ -68,17 +69,18 @@ class Link:
         mac = await self._security.make_mac(self.terms.acquirer, self.codec.covered(frame))
         return self.codec.signed(frame, mac)
 
+    async def _is_authentic(self, frame: bytes, message: Message) -> bool:
+        if message.mac is None:
+            return not self.terms.mac_required
+        return await self._security.verify_mac(self.terms.acquirer, self.codec.covered(frame), message.mac)
+
     async def _reply(self, message: Message, session: Session, deadline: float) -> Message | None:
         kind = first_mti(message.mti)
-        try:
-            check_mandatory(message)
-            if kind == _NETWORK:
-                return self._manage(message, session)
-            if kind not in _PAYMENTS:
-                return refusal_of(message, Reason.FORMAT)
-            request = request_of(message, self.terms.acquirer, self._now(), deadline)
-        except Malformed as error:
-            return refusal_of(error.partial, Reason.FORMAT)
+        if kind == _NETWORK:
+            return self._manage(message, session)
+        if kind not in _PAYMENTS:
+            raise Malformed(WHOLE, "a request type that is served expected", message)
+        request = request_of(message, self.terms.acquirer, self._now(), deadline)
         ours = message.acquirer == self.terms.acquirer
         if ours and self.terms.sign_on_required and not session.signed_on:
             return refusal_of(message, Reason.NOT_SIGNED_ON)
@@ -86,10 +88,12 @@ class Link:
         return None if isinstance(answer, NoAnswer) else reply_of(message, answer)
 
     def _manage(self, message: Message, session: Session) -> Message:
-        """Sign on, sign off, or echo."""
+        """Sign on (001), sign off (002), or echo (301)."""
         match message.network_code:
-            case "001" | "002":
-                session.signed_on = message.network_code == _SIGN_ON
+            case "001":
+                session.signed_on = True
+            case "002":
+                session.signed_on = False
             case "301":
                 pass
             case _:

@@ -9,6 +9,8 @@ from authz.links.link import Link
 
 CONNECTIONS_PER_ADDRESS_MAX = 1_024
 BACKLOG_MAX = 1_024
+DRAIN_MAX_S = 5
+"""As long as a request may take: what is unanswered then has been promised nothing."""
 
 
 class LinkServer:
@@ -19,6 +21,7 @@ class LinkServer:
         self.port = 0
         self._log = log
         self._listener: asyncio.Server | None = None
+        self._stopping = False
         self._connections: set[Connection] = set()
         self._by_address: Counter[str] = Counter()
         self._open = link.metrics.connections.labels(link.terms.acquirer)
@@ -32,17 +35,20 @@ class LinkServer:
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Take no new connection and no new request; answer what is in flight, then close."""
+        """Take no new connection and no new request; answer what is in flight, then close. Ends in `DRAIN_MAX_S`."""
+        self._stopping = True
         if self._listener is not None:
             self._listener.close()
-        await asyncio.gather(*(connection.drain() for connection in self._connections))
+        await asyncio.gather(*(connection.drain(DRAIN_MAX_S) for connection in self._connections))
 
-    def _opened(self, connection: Connection) -> bool:
-        """Count a connection; False where its address has too many."""
+    def _opened(self, connection: Connection) -> str:
+        """Count a connection. Says why it isn't taken; empty: it is."""
         self._connections.add(connection)
         self._by_address[connection.address] += 1
         self._open.set(len(self._connections))
-        return self._by_address[connection.address] <= CONNECTIONS_PER_ADDRESS_MAX
+        if self._stopping:  # the system had accepted it before the listener closed
+            return "stopping"
+        return "too_many_connections" if self._by_address[connection.address] > CONNECTIONS_PER_ADDRESS_MAX else ""
 
     def _closed(self, connection: Connection) -> None:
         self._connections.discard(connection)

@@ -1,5 +1,6 @@
 """Between messages and commands: what a terminal's fields mean to the core, and what the core's answer looks like."""
 
+import contextlib
 from datetime import datetime
 
 from authz.decision.commands import Entry, Inquiry, Origin, Payment, Purchase, Refund
@@ -145,18 +146,15 @@ def _command(message: Message, origin: Origin, elements: Elements) -> Payment:
 
 def _with_year(message: Message, instant: datetime) -> str:
     """DE 13 and 12 behind the year that brings them nearest the engine's instant: YYYYMMDDhhmmss."""
-    text = f"{message.local_date}{message.local_time}"
-    nearest: tuple[float, str] | None = None
+    month_to_second = f"{message.local_date}{message.local_time}"
+    month, day, hour, minute, second = (int(month_to_second[at : at + 2]) for at in range(0, 10, 2))
+    days: list[datetime] = []
     for year in (instant.year - 1, instant.year, instant.year + 1):
-        try:
-            local = datetime.strptime(f"{year}{text}", "%Y%m%d%H%M%S").replace(tzinfo=instant.tzinfo)
-        except ValueError:
-            continue
-        distance = abs((local - instant).total_seconds())
-        nearest = min(nearest, (distance, f"{year}{text}")) if nearest else (distance, f"{year}{text}")
-    if nearest is None:
+        with contextlib.suppress(ValueError):  # 29 February
+            days.append(datetime(year, month, day, hour, minute, second, tzinfo=instant.tzinfo))
+    if not days:
         raise Malformed(13, "a day of this year, the last or the next expected", message)
-    return nearest[1]
+    return f"{min(days, key=lambda local: abs(local - instant)).year}{month_to_second}"
 
 
 def _amounts(balances: tuple[Balance, ...]) -> str | None:

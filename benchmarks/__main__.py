@@ -1,0 +1,7 @@
+"""`python -m benchmarks`, which is `make bench`."""
+
+import sys
+
+from benchmarks.cli import main
+
+sys.exit(main())

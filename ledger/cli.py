@@ -1,0 +1,198 @@
+"""The command line of finance: `ledger`. Exit 0: sound, 1: a finding, 2: wrong use, or the ledger can't be read."""
+
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ledger.balances import Balance
+from ledger.balances import balances as read_balances
+from ledger.embedded import DATABASE, EmbeddedError, EmbeddedServer
+from ledger.schema import FINANCE_ROLE
+from ledger.store import LedgerError
+from ledger.values import Cents, Partition
+from ledger.verify import Finding, Report
+from ledger.verify import verify as prove
+
+SOUND, FINDING, WRONG, INTERRUPTED = 0, 1, 2, 130
+
+app = App(
+    name="ledger",
+    help="Reads an authorizer's ledger for finance. Needs no running authorizer.",
+    version_flags=[],
+    print_error=False,
+    exit_on_error=False,
+    result_action="return_value",
+)
+
+
+class WrongUse(Exception):
+    """The options don't fit together."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Source:
+    """Where the ledger is."""
+
+    database: str | None = None
+    """The address of its database, as role `finance` or any that can read it: postgresql://finance@host/name"""
+
+    data: Path | None = None
+    """The data folder of an authorizer with an embedded PostgreSQL, which is started if it isn't running."""
+
+    pg_bin: Path | None = None
+    """With --data, a folder with PostgreSQL's programs, instead of those that came along."""
+
+
+AsJson = Annotated[bool, Parameter(name="--json", negative="")]
+
+
+@app.command
+def verify(*, source: Source | None = None, partition: int | None = None, as_json: AsJson = False) -> int:
+    """Prove the ledger: its chain, its transfers, its identities, and the money in every holder's position.
+
+    Exit 0 if all of it is sound, 1 if a record isn't: the first one is named, with what is wrong.
+
+    Parameters
+    ----------
+    source
+        Where the ledger is.
+    partition
+        Prove this partition only.
+    as_json
+        Print the result as JSON.
+    """
+    with _address(source) as url:
+        outcome = asyncio.run(_prove(url, None if partition is None else Partition(partition)))
+    if as_json:
+        _print_json({"sound": isinstance(outcome, Report), "result": outcome})
+    elif isinstance(outcome, Report):
+        _show(outcome)
+    else:
+        sys.stderr.write(f"ledger: {outcome}; stop paying out and compare with a backup\n")
+    return SOUND if isinstance(outcome, Report) else FINDING
+
+
+@app.command
+def balances(*, source: Source | None = None, prefix: str = "", as_json: AsJson = False) -> int:
+    """Print the balance of every account: credits less debits.
+
+    Parameters
+    ----------
+    source
+        Where the ledger is.
+    prefix
+        Only accounts whose name begins so, such as `acquirer:` or `holder:h4k2:`
+    as_json
+        Print them as JSON, in cents.
+    """
+    with _address(source) as url:
+        found = asyncio.run(read_balances(url, prefix))
+    if as_json:
+        _print_json(found)
+    else:
+        _show_balances(found)
+    return SOUND
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `ledger` and return its exit code."""
+    try:
+        code = app(sys.argv[1:] if arguments is None else arguments)
+    except CycloptsError as wrong:
+        return _complain(f"{' '.join(str(wrong).split()).rstrip('.')}; see ledger --help")
+    except (WrongUse, EmbeddedError, LedgerError) as wrong:
+        return _complain(str(wrong))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code if isinstance(code, int) else SOUND
+
+
+@contextmanager
+def _address(source: Source | None) -> Iterator[str]:
+    """Find the database. A server that was started for this is stopped again, unless somebody uses it by now."""
+    source = source or Source()
+    if source.database is not None and source.data is None:
+        yield source.database
+        return
+    if source.data is None or source.database is not None:
+        raise WrongUse("say where the ledger is: either --database URL or --data DIR")
+    if not (source.data / "postgresql").exists():
+        raise WrongUse(f"{source.data} holds no ledger: name the --data folder of an authorizer that has run")
+    server = EmbeddedServer.start(source.data, pg_bin=source.pg_bin)
+    try:
+        yield server.url(FINANCE_ROLE, DATABASE)
+    finally:
+        if server.started_here and not asyncio.run(server.is_used()):
+            server.stop()
+
+
+async def _prove(url: str, partition: Partition | None) -> Finding | Report:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks = {}
+
+        def show(partition: Partition, seq: int, head: int) -> None:
+            if partition not in tasks:
+                tasks[partition] = bar.add_task(f"partition {partition}", total=head)
+            bar.update(tasks[partition], completed=seq)
+
+        return await prove(url, partition=partition, progress=show)
+
+
+def _show(report: Report) -> None:
+    table = Table("partition", title="Sound: every record, transfer, identity and position", title_justify="left")
+    for name in ("records", "transfers", "identities", "open accounts", "epoch"):
+        table.add_column(name, justify="right")
+    table.add_column("hash of the newest record", overflow="fold")
+    for one in report.partitions:
+        counts = (one.head, one.transfers, one.identities, one.accounts, one.epoch)
+        table.add_row(str(one.partition), *(f"{count:,}" for count in counts), one.hash)
+    _print(table)
+
+
+def _show_balances(found: Sequence[Balance]) -> None:
+    table = Table(show_footer=True)
+    table.add_column("account", footer=f"{len(found):,} accounts", overflow="fold")
+    table.add_column(
+        "balance, €", justify="right", no_wrap=True, footer=_euros(Cents(sum(one.balance for one in found)))
+    )
+    for one in found:
+        table.add_row(one.account, _euros(one.balance))
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    """Print a table: to the width of a terminal, and in full where the output isn't one."""
+    console = Console()
+    console.print(table, width=None if console.is_terminal else 160)
+
+
+def _print_json(value: object) -> None:
+    encoded = msgspec.json.encode(value)
+    sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+
+
+def _euros(cents: Cents) -> str:
+    """Write an amount.
+
+    >>> _euros(Cents(-123456))
+    '-1,234.56'
+    """
+    return f"{'-' if cents < 0 else ''}{abs(cents) // 100:,}.{abs(cents) % 100:02}"
+
+
+def _complain(text: str) -> int:
+    sys.stderr.write(f"ledger: {text}\n")
+    return WRONG

@@ -1,0 +1,148 @@
+"""A real `authz serve --demo` process: start it, wait for its ready line, kill it, stop it, read what it wrote."""
+
+import asyncio
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import asyncpg
+
+AUTHZ = str(Path(sys.executable).parent / "authz")
+TUESDAY = "2026-05-12T12:30:00+02:00"
+
+START_MAX_S = 60
+"""On a machine that is busy with other tests, an embedded cluster to be made included."""
+EXIT_MAX_S = 10
+"""INTERFACE.md: SIGTERM drains, and exits within 10 s."""
+POLL_S = 0.01
+
+_READY = re.compile(r"^ready iso8583=127\.0\.0\.1:(\d+) http=127\.0\.0\.1:(\d+) database=(\S+)$", re.MULTILINE)
+_numbers = itertools.count(1)
+
+
+def eventually(condition: Callable[[], Any], within_s: float = START_MAX_S) -> Any:
+    """Wait until a condition of another process holds; return what it came to."""
+    deadline = time.monotonic() + within_s
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"not within {within_s} s: {condition}"
+        time.sleep(POLL_S)
+    return result
+
+
+class Authorizer:
+    """One process. `output` and `errors` are all that it wrote so far."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        number = next(_numbers)
+        self._output = folder / f"authorizer-{number}.stdout"
+        self._errors = folder / f"authorizer-{number}.stderr"
+        command = [AUTHZ, "serve", "--demo", "--port", "0", "--http-port", "0", *options]
+        with self._output.open("wb") as output, self._errors.open("wb") as errors:
+            self.process = subprocess.Popen(command, stdout=output, stderr=errors, cwd=folder)
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    @property
+    def errors(self) -> str:
+        return self._errors.read_text()
+
+    @property
+    def is_ready(self) -> bool:
+        return _READY.search(self.output) is not None
+
+    @property
+    def lives(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def port(self) -> int:
+        return int(self._ready[1])
+
+    @property
+    def http_port(self) -> int:
+        return int(self._ready[2])
+
+    @property
+    def database(self) -> str:
+        return self._ready[3]
+
+    def ready(self) -> "Authorizer":
+        """Wait for the ready line."""
+        eventually(lambda: self.is_ready or not self.lives)
+        assert self.is_ready, self.errors
+        return self
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> int:
+        """SIGTERM; returns the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.process.wait(EXIT_MAX_S)
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.process.pid, number)
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Fetch a page of the HTTP side: status and body."""
+        with suppress(HTTPError), urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=5) as page:
+            return page.status, page.read().decode()
+        try:
+            urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=5)
+        except HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        raise AssertionError(f"{path} answered in two ways")
+
+    def counted(self, name: str, **labels: str) -> float:
+        """Sum up a metric over its label sets that have these labels."""
+        _, text = self.get("/metrics")
+        total = 0.0
+        for line in text.splitlines():
+            found = re.fullmatch(rf"{name}(?:{{(.*)}})? (\S+)", line)
+            if found and all(f'{label}="{value}"' in (found[1] or "") for label, value in labels.items()):
+                total += float(found[2])
+        return total
+
+    @property
+    def _ready(self) -> re.Match[str]:
+        found = _READY.search(self.output)
+        assert found is not None, f"no ready line: {self.errors}"
+        return found
+
+
+@contextmanager
+def running(folder: Path, *options: str) -> Iterator[Authorizer]:
+    """Run an authorizer until the block ends; it is ready when it begins."""
+    authorizer = Authorizer(folder, *options)
+    try:
+        yield authorizer.ready()
+    finally:
+        authorizer.kill()
+
+
+def rows(url: str, query: str, *arguments: object) -> list[asyncpg.Record]:
+    """Read a database from a test that has no loop."""
+
+    async def read() -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetch(query, *arguments)
+        finally:
+            await connection.close()
+
+    return asyncio.run(read())

@@ -1,0 +1,153 @@
+"""A shop's counter: the demo's cards and terminals, and a plain blocking line to an authorizer."""
+
+import itertools
+import socket
+from collections.abc import Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+import msgspec
+from psec.cvv import generate_cvv
+
+from authz import demo_data
+from authz.demo_data import DemoCard, expiry_in
+from authz.wire.codec import Codec
+from authz.wire.dialect import shipped
+from authz.wire.message import Message
+from simulators import parameters
+from simulators.card import Card
+from simulators.pinpad import PinPad
+from simulators.terminal import Entry, Terminal
+from tests.acceptance.authorizer import TUESDAY
+
+DEMO = demo_data.read()
+SIMULATED = parameters.demo()
+CODEC = Codec(shipped("iso87ascii"))
+YEAR = 2026
+"""N: the year of every `--clock` here."""
+CARDS: Mapping[str, DemoCard] = {card.pan[-4:]: card for card in DEMO.card}
+"""The demo's cards by their last four digits."""
+REPLY_MAX_S = 8
+
+_traces = itertools.count(1)
+
+
+def cvv2(last4: str) -> str:
+    """The CVV2 on the back of a card: demo.toml says how it is made."""
+    card = CARDS[last4]
+    made: str = generate_cvv(bytes.fromhex(DEMO.issuer_keys["cvk"]), card.pan, expiry_in(card.expiry, YEAR), "000")
+    return made
+
+
+def wrong_pin(last4: str) -> str:
+    """A PIN that isn't the card's."""
+    return "0000" if CARDS[last4].pin != "0000" else "1111"
+
+
+def terminal(name: str = "PAR00001", at: str = TUESDAY) -> Terminal:
+    """A terminal whose next request has a trace number that none of this run had."""
+    site = SIMULATED.site(name)
+    assert site is not None
+    clock = datetime.fromisoformat(at)
+    return Terminal(
+        site, SIMULATED.acquirer, PinPad(SIMULATED.zone_pin_key), lambda: clock, first_trace=next(_traces)
+    )
+
+
+def card(last4: str, **changes: Any) -> Card:
+    """A card in its holder's hand, who types the right PIN unless told otherwise."""
+    demo = CARDS[last4]
+    known = Card(pan=demo.pan, expiry=expiry_in(demo.expiry, YEAR), pin=demo.pin, generation=demo.generation)
+    return msgspec.structs.replace(known, **changes)
+
+
+def purchase(
+    last4: str,
+    cents: int,
+    at_terminal: str = "PAR00001",
+    *,
+    at: str = TUESDAY,
+    entry: Entry = Entry.CHIP,
+    product: str = "00",
+    takes_partial: bool = False,
+    **changes: Any,
+) -> Message:
+    """A 0200 of a demo card at a demo terminal. `changes` are the card's: `pin`, `cvv2`."""
+    return terminal(at_terminal, at).purchase(
+        card(last4, **changes), cents, entry=entry, product=product, takes_partial=takes_partial
+    )
+
+
+def online(last4: str, cents: int, code: str, *, at: str = TUESDAY) -> Message:
+    """A 0200 in the demo's web shop, with DE 22 = 812 and a CVV2."""
+    return purchase(last4, cents, "WEB00001", at=at, entry=Entry.ONLINE, cvv2=code)
+
+
+def framed(payload: bytes) -> bytes:
+    """A payload behind its length."""
+    return len(payload).to_bytes(2, "big") + payload
+
+
+class Closed(Exception):
+    """The authorizer closed the connection."""
+
+
+class Line:
+    """A blocking connection to an authorizer, in messages or in bytes."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=REPLY_MAX_S)
+
+    def __enter__(self) -> "Line":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._socket.close()
+
+    def send(self, payload: bytes) -> None:
+        self.send_raw(framed(payload))
+
+    def send_raw(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def close_sending(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def receive(self) -> bytes:
+        """The next frame that isn't empty. Raises `Closed`, and `TimeoutError` after `REPLY_MAX_S`."""
+        while not (size := int.from_bytes(self._exactly(2), "big")):
+            pass
+        return self._exactly(size)
+
+    def ask_bytes(self, payload: bytes) -> bytes:
+        self.send(payload)
+        return self.receive()
+
+    def ask(self, request: Message) -> Message:
+        return CODEC.decode(self.ask_bytes(CODEC.encode(request)))
+
+    def is_closed(self) -> bool:
+        """Wait for the other end's next byte, which must be its end."""
+        try:
+            return self._socket.recv(1) == b""
+        except ConnectionError:
+            return True
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            try:
+                more = self._socket.recv(size - len(data))
+            except ConnectionError:
+                more = b""
+            if not more:
+                raise Closed
+            data += more
+        return data
+
+
+def ask(port: int, request: Message) -> Message:
+    """One request over a connection of its own."""
+    with Line(port) as line:
+        return line.ask(request)
