@@ -6,11 +6,9 @@ from pathlib import Path
 import asyncpg
 
 from authz.engine import schema
-from ledger.embedded import SUPERUSER, EmbeddedServer
+from ledger.embedded import DATABASE, SUPERUSER, EmbeddedServer
 from ledger.schema import APPLICATION_ROLE
 
-NAME = "authz"
-"""The database in an embedded server."""
 SUPERUSER_FILE = "superuser.url"
 
 
@@ -19,8 +17,8 @@ class Embedded:
 
     def __init__(self, server: EmbeddedServer) -> None:
         self.server = server
-        self.url = server.url(APPLICATION_ROLE, NAME)
-        self.superuser_url = server.url(SUPERUSER, NAME)
+        self.url = server.url(APPLICATION_ROLE, DATABASE)
+        self.superuser_url = server.url(SUPERUSER, DATABASE)
 
     @classmethod
     async def start(cls, data: Path, pg_bin: Path | None = None) -> "Embedded":
@@ -31,8 +29,8 @@ class Embedded:
         server = await asyncio.to_thread(EmbeddedServer.start, data, pg_bin=pg_bin)
         connection = await asyncpg.connect(server.url(SUPERUSER, "postgres"))
         try:
-            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", NAME):
-                await connection.execute(f"CREATE DATABASE {NAME}")
+            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
+                await connection.execute(f"CREATE DATABASE {DATABASE}")
         finally:
             await connection.close()
         embedded = cls(server)
@@ -48,16 +46,5 @@ class Embedded:
 
     async def stop(self) -> None:
         """Stop the server, unless another process started it and somebody still uses it."""
-        if self.server.started_here or not await self._is_used():
+        if self.server.started_here or not await self.server.is_used():
             await asyncio.to_thread(self.server.stop)
-
-    async def _is_used(self) -> bool:
-        connection = await asyncpg.connect(self.server.url(SUPERUSER, "postgres"))
-        try:
-            others = await connection.fetchval(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-            )
-            return bool(others)
-        finally:
-            await connection.close()

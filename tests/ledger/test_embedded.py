@@ -1,5 +1,6 @@
 """The embedded PostgreSQL (DOMAIN.md, "Facts about the parts"; INTERFACE.md, "Commands")."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -180,6 +181,19 @@ def test_what_a_killed_initdb_left_is_not_taken_for_a_cluster(data: Path) -> Non
     with EmbeddedServer.start(data, settings=FAST) as server:
         assert server.started_here
     assert [path.name for path in data.iterdir()] == ["postgresql"]
+
+
+@pytest.mark.parametrize("sign", ["*.new-*/PG_VERSION", "*.new-*/base/1", "postgresql", "postgresql/postmaster.pid"])
+def test_an_engine_killed_at_any_moment_of_starting_leaves_a_folder_that_starts(data: Path, sign: str) -> None:
+    start = f"from ledger.embedded import EmbeddedServer; EmbeddedServer.start(Path({str(data)!r}))"
+    process = subprocess.Popen([sys.executable, "-c", f"from pathlib import Path; {start}"])
+    while process.poll() is None and not list(data.glob(sign)):
+        pass
+    process.kill()
+    process.wait()
+    with EmbeddedServer.start(data, settings=FAST) as server:
+        assert asyncio.run(_ask(server, "SELECT 1")) == 1
+    server.stop()
 
 
 async def test_no_value_of_a_statement_reaches_the_log(data: Path) -> None:
