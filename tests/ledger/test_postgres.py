@@ -1,0 +1,253 @@
+"""What only the store in PostgreSQL can show: a connection that is lost, and what is in the tables."""
+
+import asyncio
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ledger import postgres as postgres_module
+from ledger import schema
+from ledger.chain import GENESIS, record_hash
+from ledger.postgres import PostgresStore
+from ledger.store import (
+    Fence,
+    OutcomeUnknown,
+    Unavailable,
+)
+from ledger.values import Entry, Epoch, HolderId, Identity, Partition, Seq, Transfer, unpack_identities
+
+MAIN = Partition(0)
+
+shared_ledger = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+"""Examples share a ledger: it only grows, and each begins where the last one ended."""
+
+
+# Losing the connection
+
+
+@pytest.mark.parametrize("cut", ["before", "during", "after"])
+async def test_a_cut_append_is_settled_by_the_hash_at_its_last_seq(line, begin, entries, cut):
+    """LEDGER, unknown outcome: a batch is in only if the journal row at its last seq bears its hash."""
+    wire, store = line
+    writer = await begin(store)
+    await writer.append(entries.payment())
+    records = writer.place(entries.payment("h2"), entries.payment("h3"))
+    wire.cut = cut
+    with pytest.raises(OutcomeUnknown):
+        await store.append(MAIN, writer.epoch, writer.head, writer.last, records)
+    assert wire.was_cut.is_set()
+    fence = await store.retake(MAIN, writer.epoch)
+    is_in = await store.hash_at(MAIN, records[-1].seq) == records[-1].hash
+    assert is_in is {"before": False, "after": True}.get(cut, is_in)
+    if is_in:
+        writer.follow(records)
+    assert (fence.head, fence.hash) == (writer.head, writer.last)
+    assert set(await store.newest(MAIN, [HolderId("h2"), HolderId("h3")])) == ({"h2", "h3"} if is_in else set())
+    writer.epoch = fence.epoch
+    await writer.append(entries.payment())
+
+
+async def test_an_append_that_is_not_acknowledged_can_be_abandoned(postgres, superuser, begin, entries):
+    """The append waits in the server, for a lock, when its session is cut; then it goes on or not, and is settled."""
+    writer = await begin(postgres)
+    records = writer.place(entries.payment())
+    async with superuser.transaction():
+        await superuser.execute("SELECT FROM ledger.fence FOR UPDATE")
+        pending = asyncio.create_task(postgres.append(MAIN, writer.epoch, writer.head, writer.last, records))
+        await _waiting_for_a_lock(superuser)
+        await postgres.abandon(MAIN)
+        with pytest.raises(OutcomeUnknown):
+            await pending
+    fence = await postgres.retake(MAIN, writer.epoch)
+    assert (fence.head == 1) is (await postgres.hash_at(MAIN, Seq(1)) == records[0].hash)
+
+
+async def test_a_cancelled_append_sends_no_cancel_request(postgres, superuser, begin, entries):
+    """A CancelRequest could end the wait for a standby: the server must carry on as if nobody had stopped waiting."""
+    writer = await begin(postgres)
+    async with superuser.transaction():
+        await superuser.execute("SELECT FROM ledger.fence FOR UPDATE")
+        pending = asyncio.create_task(writer.append(entries.payment()))
+        await _waiting_for_a_lock(superuser)
+        pending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await pending
+    while (await postgres.fence(MAIN)).head == 0:
+        pass
+
+
+async def test_take_ends_a_session_that_holds_the_fence(postgres, database, superuser, begin):
+    """LEDGER, append, take, beat: take has a lock_timeout, then terminates what blocks it, and tries again."""
+    writer = await begin(postgres)
+    half_dead = await asyncpg.connect(database.url)
+    await half_dead.execute(f"BEGIN; SELECT ledger.beat(0, {writer.epoch})")
+    fence = await postgres.retake(MAIN, writer.epoch)
+    assert fence.epoch == writer.epoch + 1
+    assert not await superuser.fetchval(
+        "SELECT count(*) FROM pg_locks WHERE relation = 'ledger.fence'::regclass AND pid = $1",
+        half_dead.get_server_pid(),
+    )
+    half_dead.terminate()
+
+
+async def test_take_gives_up_on_what_it_may_not_end(postgres, superuser, begin, monkeypatch):
+    monkeypatch.setattr(postgres_module, "TAKE_ATTEMPTS_MAX", 1)
+    monkeypatch.setattr(postgres_module, "TAKE_PATIENCE_MS", 10)
+    writer = await begin(postgres)
+    async with superuser.transaction():
+        await superuser.execute("SELECT FROM ledger.fence FOR UPDATE")
+        with pytest.raises(Unavailable):
+            await postgres.retake(MAIN, writer.epoch)
+    assert (await postgres.retake(MAIN, writer.epoch)).epoch == writer.epoch + 1
+
+
+async def test_without_a_database_everything_is_unavailable_and_with_it_again_works(
+    database, cluster, superuser, postgres, begin, entries, identities
+):
+    writer = await begin(postgres)
+    away = f"{database.name}_away"
+    admin = await asyncpg.connect(cluster.url("postgres", "postgres"))
+    await superuser.close()
+    await admin.execute(
+        f"ALTER DATABASE {database.name} ALLOW_CONNECTIONS false;"
+        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database.name}'"
+    )
+    await _until_gone(admin, database.name)
+    await admin.execute(f"ALTER DATABASE {database.name} RENAME TO {away}")
+    seen = Fence(Epoch(0), Seq(0), GENESIS, 0)
+    calls = [
+        lambda: postgres.partitions(),
+        lambda: postgres.fence(MAIN),
+        lambda: postgres.writer_lives(MAIN, writer.epoch),
+        lambda: postgres.beat(MAIN, writer.epoch),
+        lambda: writer.append(entries.payment()),
+        lambda: postgres.take(MAIN, seen),
+        lambda: postgres.retake(MAIN, writer.epoch),
+        lambda: postgres.hash_at(MAIN, Seq(1)),
+        lambda: postgres.newest(MAIN, [HolderId("h1")]),
+        lambda: postgres.find(MAIN, [next(identities)]),
+        lambda: postgres.add_range(),
+    ]
+    for call in calls:
+        with pytest.raises((Unavailable, OutcomeUnknown)):
+            await call()
+    await admin.execute(
+        f"ALTER DATABASE {away} RENAME TO {database.name}; ALTER DATABASE {database.name} ALLOW_CONNECTIONS true"
+    )
+    await admin.close()
+    writer.epoch = (await postgres.retake(MAIN, writer.epoch)).epoch
+    await writer.append(entries.payment())
+
+
+async def test_a_failure_to_connect_is_unavailable(tmp_path):
+    store = await PostgresStore.open(f"postgresql://authz@/ledger?host={tmp_path}")
+    with pytest.raises(Unavailable):
+        await store.partitions()
+    with pytest.raises(Unavailable):
+        await store.retake(MAIN, Epoch(1))
+    await store.close()
+
+
+# What is stored
+
+
+async def test_a_writers_session_says_what_it_is_and_has_its_limits(postgres, superuser, begin):
+    writer = await begin(postgres)
+    assert (
+        await superuser.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1",
+            f"ledger writer, partition 0, epoch {writer.epoch}",
+        )
+        == 1
+    )
+    session = postgres._writers[MAIN].connection
+    assert await session.fetchval("SHOW transaction_timeout") == "2s"
+    assert await session.fetchval("SHOW statement_timeout") == "0"
+    assert await session.fetchval("SHOW synchronous_commit") == "on"
+
+
+async def test_rows_rebuild_the_record_and_its_hash(postgres, superuser, begin, entries, identities):
+    """LEDGER, what verify can know: the tables hold all that the hash covers, and identities agree with the journal."""
+    writer = await begin(postgres)
+    [record] = await writer.append(entries.payment("h1", next(identities), next(identities)))
+    row = await superuser.fetchrow("SELECT * FROM ledger.journal")
+    transfers = await superuser.fetch("SELECT debit, credit, amount, currency FROM ledger.transfer ORDER BY line")
+    keys = await superuser.fetch("SELECT stamp, digest FROM ledger.identity ORDER BY stamp, digest")
+
+    rebuilt = Entry(
+        row["at"],
+        row["kind"],
+        row["holder"],
+        row["request"],
+        row["reply"],
+        row["reason"],
+        row["position"],
+        tuple(Transfer(one["debit"], one["credit"], one["amount"]) for one in transfers),
+        unpack_identities(row["identities"]),
+    )
+    assert rebuilt == record.entry
+    assert {one["currency"] for one in transfers} == {978}
+    assert tuple(Identity(one["stamp"], one["digest"]) for one in keys) == rebuilt.identities
+    assert row["hash"] == record_hash(GENESIS, MAIN, row["seq"], row["epoch"], rebuilt)
+
+
+@given(cents=st.lists(st.integers(1, 10**12), min_size=1, max_size=5))
+@shared_ledger
+async def test_balances_sum_to_zero(postgres, superuser, begin, entries, cents):
+    """Every transfer counts once as a debit and once as a credit (balance = credits - debits)."""
+    before = await superuser.fetchval("SELECT balance FROM ledger.balance WHERE account = 'acquirer:970001:payable'")
+    writer = await begin(postgres)
+    await writer.append(*(entries.payment("h1", cents=one) for one in cents))
+    balances = dict(await superuser.fetch("SELECT account, balance FROM ledger.balance"))
+    assert balances["acquirer:970001:payable"] == (before or 0) + sum(cents)
+    assert balances["holder:h1:90:2026"] == -balances["acquirer:970001:payable"]
+
+
+async def test_records_cross_from_one_range_to_the_next(cluster, superuser, begin, entries):
+    """A batch lies across a boundary; and before ranges run out, more are there."""
+    database = f"{await superuser.fetchval('SELECT current_database()')}_small"
+    await superuser.execute(f"CREATE DATABASE {database}")
+    try:
+        await schema.create(cluster.url("postgres", database), range_size=100)
+        store = await PostgresStore.open(cluster.url("authz", database))
+        writer = await begin(store)
+        for _ in range(5):
+            await writer.append(*(entries.payment(f"h{number}") for number in range(150)))
+            assert await store.add_range() == 2
+        newest = await store.newest(MAIN, [HolderId("h0"), HolderId("h149")])
+        assert (newest["h0"].seq, newest["h149"].seq) == (601, 750)
+        with pytest.raises(Unavailable):
+            await writer.append(*(entries.payment() for _ in range(256)))
+        assert (await store.fence(MAIN)).head == 750
+        await store.close()
+    finally:
+        await superuser.execute(f"DROP DATABASE {database} WITH (FORCE)")
+
+
+async def test_the_passbook_is_read_by_its_index(postgres, superuser, begin, entries):
+    """LEDGER, tables: newest-first reads stop at the newest range, so no range may be scanned."""
+    writer = await begin(postgres)
+    for _ in range(4):
+        await writer.append(*(entries.payment(f"h{number}") for number in range(256)))
+    await superuser.execute("ANALYZE ledger.journal")
+    async with superuser.transaction():
+        await superuser.execute(f"PREPARE newest (int, text[]) AS {schema.queries()['newest']}")
+        plan = "\n".join(row[0] for row in await superuser.fetch("EXPLAIN EXECUTE newest (0, ARRAY['h1', 'h2'])"))
+    assert "Seq Scan" not in plan
+    assert "Sort" not in plan
+
+
+async def _waiting_for_a_lock(observer: asyncpg.Connection) -> None:
+    while not await observer.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    ):
+        pass
+
+
+async def _until_gone(observer: asyncpg.Connection, database: str) -> None:
+    while await observer.fetchval("SELECT count(*) FROM pg_stat_activity WHERE datname = $1", database):
+        pass
