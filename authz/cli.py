@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import asyncpg
 import msgspec
 import uvloop
 from cyclopts import App, CycloptsError, Parameter
@@ -24,6 +25,8 @@ from ledger.embedded import EmbeddedError
 from ledger.store import LedgerError
 
 DONE, FINDING, WRONG = 0, 1, 2
+
+Port = Annotated[int | None, Parameter(validator=Number(gte=0, lte=65_535))]
 
 app = App(
     name="authz",
@@ -49,8 +52,8 @@ def serve(
     config: Path | None = None,
     data: Path | None = None,
     database: str | None = None,
-    port: int | None = None,
-    http_port: int | None = None,
+    port: Port = None,
+    http_port: Port = None,
     clock: str | None = None,
     pg_bin: Path | None = None,
     json_logs: Annotated[bool, Parameter(negative="")] = False,
@@ -85,6 +88,8 @@ def serve(
         raise WrongUse("--clock goes with --demo only: real payments run on real time")
     if data is not None and database is not None:
         raise WrongUse("say either --data DIR or --database URL")
+    if database is not None:
+        _require_postgresql(database)
     settings = demo_data.read().config() if config is None else read(config)
     settings = _with_ports(settings, port, http_port)
     if demo:
@@ -104,6 +109,7 @@ def create(*, database: str, partitions: Annotated[int, Parameter(validator=Numb
     partitions
         How many parts the ledger has, each written by one process at a time: fixed for good when it is created.
     """
+    _require_postgresql(database)
     return _run(_create(database, partitions))
 
 
@@ -153,7 +159,10 @@ async def _serve(config: Config, now: Now, database: str | None, data: Path, pg_
 
 
 async def _create(database: str, partitions: int) -> int:
-    await schema.create(database, partitions)
+    try:
+        await schema.create(database, partitions)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise NotStarted(f"the ledger can't be created there: {error}") from None
     return DONE
 
 
@@ -185,6 +194,11 @@ def _with_ports(config: Config, port: int | None, http_port: int | None) -> Conf
         first = msgspec.structs.replace(first, port=port)
     http_port = config.http_port if http_port is None else http_port
     return msgspec.structs.replace(config, links=(first, *others), http_port=http_port)
+
+
+def _require_postgresql(url: str) -> None:
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise WrongUse("--database is no address of a PostgreSQL: it begins with postgresql://")
 
 
 def _instant(text: str) -> datetime:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Generator
 
 import uvicorn
@@ -16,6 +17,7 @@ from authz.engine.engine import Engine
 from authz.metrics import Metrics
 
 STOP_MAX_S = 1
+BACKLOG_MAX = 128
 
 
 class Readiness(Struct, frozen=True):
@@ -78,10 +80,12 @@ class HttpServer(uvicorn.Server):
         yield
 
     async def start(self) -> int:
-        """Listen, and return the port."""
-        socket = self.config.bind_socket()
-        self._task = asyncio.create_task(self.serve([socket]))
-        return int(socket.getsockname()[1])
+        """Listen, and return the port. From then on connections wait to be served. Raises `OSError`."""
+        family = socket.AF_INET6 if ":" in self.config.host else socket.AF_INET
+        # uvicorn's own bind_socket ends the process where the port is taken, and doesn't listen yet.
+        listening = socket.create_server((self.config.host, self.config.port), family=family, backlog=BACKLOG_MAX)
+        self._task = asyncio.create_task(self.serve([listening]))
+        return int(listening.getsockname()[1])
 
     async def stop(self) -> None:
         """Finish what is being answered, and close."""

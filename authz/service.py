@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -85,11 +85,10 @@ class Service:
     async def listen(self, config: Config) -> None:
         """Open the ports. Raises `NotStarted`."""
         for server, link in zip(self.links, config.links, strict=True):
-            try:
+            with _port_in_use(link.port):
                 await server.start(link.host, link.port)
-            except OSError as error:
-                raise NotStarted(f"port {link.port} can't be used: {error.strerror}; choose another") from None
-        self.http_port = await self.http.start()
+        with _port_in_use(config.http_port):
+            self.http_port = await self.http.start()
 
     async def stop(self) -> None:
         """Answer what is in flight, and let go of everything."""
@@ -121,6 +120,15 @@ async def running(config: Config, url: str, now: Now, *, demo: bool) -> AsyncIte
         yield service
     finally:
         await service.stop()
+
+
+@contextlib.contextmanager
+def _port_in_use(port: int) -> Iterator[None]:
+    """Turn the system's refusal of a port into a line to the user."""
+    try:
+        yield
+    except OSError as error:
+        raise NotStarted(f"port {port} can't be used: {error.strerror}; choose another") from None
 
 
 async def _newest_instants(store: PostgresStore, partitions: list[Partition]) -> AsyncIterator[datetime]:

@@ -168,10 +168,11 @@ async def _profile(console: Console, payments: int, holders: int, data: Path | N
     with console.status("an engine, saturated …"):
         async with _database(data) as embedded:
             machine = await describe(embedded.superuser_url, embedded.server.data)
-            plain, _, _ = await busy(embedded, timed=False)
+            plain, *span = await busy(embedded, timed=False)
         async with _database(data) as embedded:
             timed, before, after = await busy(embedded, timed=True)
-    return Profile(machine, plain, timed, stages_of(before, after))
+    collections = stages_of(*span)[:-1]
+    return Profile(machine, plain, collections, timed, stages_of(before, after))
 
 
 def stages_of(before: Usage, after: Usage) -> tuple[Spent, ...]:

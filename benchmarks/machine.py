@@ -10,7 +10,11 @@ from msgspec import Struct
 
 
 class Machine(Struct, frozen=True):
-    """The machine, its programs, and when. `disk` is the file system of the data folder."""
+    """The machine, its programs, and when.
+
+    `disk` is the file system of the data folder. `load` is how many processes ran or waited to in the minute before:
+    where it isn't far below `cores`, others were measured too.
+    """
 
     at: str
     cores: int
@@ -19,6 +23,7 @@ class Machine(Struct, frozen=True):
     python: str
     postgresql: str
     disk: str
+    load: float
 
 
 async def describe(superuser_url: str, data: Path) -> Machine:
@@ -36,6 +41,7 @@ async def describe(superuser_url: str, data: Path) -> Machine:
         python=platform.python_version(),
         postgresql=str(version),
         disk=_file_system(data),
+        load=os.getloadavg()[0],
     )
 
 

@@ -34,10 +34,11 @@ class Spent(Struct, frozen=True):
 
 
 class Profile(Struct, frozen=True):
-    """A saturated engine: without stopwatches, and then with them, by stage."""
+    """A saturated engine: without stopwatches, where only the garbage collector is timed, and then with them."""
 
     machine: Machine
     plain: Row
+    collections: tuple[Spent, ...]
     timed: Row
     stages: tuple[Spent, ...]
 
@@ -77,6 +78,9 @@ def show_profile(console: Console, profile: Profile) -> None:
             f"{how}: {row.held:,.0f} requests/s, {row.engine_us or 0:.0f} µs of processor each, "
             f"{row.batch or 0:.0f} records an append, {row.errors} errors"
         )
+    for one in profile.collections:
+        pause = one.microseconds / one.calls / 1_000 if one.calls else 0
+        console.print(f"without stopwatches, {one.stage}: {one.microseconds:.1f} µs a request, {pause:.2f} ms a pause")
 
 
 _COLUMNS = ("asked/s", "held/s", "p50", "p90", "p99", "p99.9", "× p50", "× p99", "lag p99", "engine µs", "batch",
@@ -90,7 +94,7 @@ _CAPTION = (
 def _title(machine: Machine) -> str:
     return (
         f"{machine.at} · {machine.cores} × {machine.processor} · {machine.kernel} · {machine.disk} · "
-        f"PostgreSQL {machine.postgresql} · Python {machine.python}"
+        f"PostgreSQL {machine.postgresql} · Python {machine.python} · load before {machine.load:.1f}"
     )
 
 

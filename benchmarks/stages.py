@@ -1,14 +1,14 @@
 """Where a request's time goes: a stopwatch around each stage of the engine, put there from outside.
 
-A stage's time is its own: what a stage inside it takes isn't counted twice. An asynchronous stage is timed while it
-runs, not while it waits. What no stage covers is the event loop, the sockets and the driver below them; it is what is
-left of the processor time.
+A stage's time is its own: what a stage inside it takes isn't counted twice. It is the processor's time, so that
+neither a wait nor another process counts. What no stage covers is the event loop, the sockets and the driver below
+them; it is what is left of the engine's processor time.
 """
 
 import functools
 import time
 from collections.abc import Callable, Coroutine, Generator
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, unwrap
 from typing import Any, ParamSpec, TypeVar
 
 import asyncpg.prepared_stmt
@@ -107,7 +107,7 @@ class Stopwatch:
             called: Any = function(*args, **kwargs)
             return await _Steps(self, spent, called)
 
-        return stepped if iscoroutinefunction(function) else timed  # type: ignore[return-value]
+        return stepped if iscoroutinefunction(unwrap(function)) else timed  # type: ignore[return-value]
 
     def collecting(self, phase: str, about: dict[str, int]) -> None:
         """Time the garbage collector: one of `gc.callbacks`."""
@@ -121,11 +121,11 @@ class Stopwatch:
     def enter(self) -> int:
         """Begin a stretch; what begins before it ends is inside it."""
         self._inner.append(0)
-        return time.perf_counter_ns()
+        return time.thread_time_ns()
 
     def leave(self, spent: list[int], start: int) -> None:
         """End the newest stretch, which began at `start`."""
-        elapsed = time.perf_counter_ns() - start
+        elapsed = time.thread_time_ns() - start
         spent[0] += elapsed - self._inner.pop()
         self._inner[-1] += elapsed
 
@@ -140,18 +140,17 @@ class _Steps:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         watch, spent, coroutine = self._stopwatch, self._spent, self._coroutine
-        step: Callable[[], Any] = functools.partial(coroutine.send, None)
+        thrown: BaseException | None = None
         while True:
             start = watch.enter()
             try:
-                awaited = step()
+                awaited = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
             except StopIteration as returned:
                 return returned.value
             finally:
                 watch.leave(spent, start)
+            thrown = None
             try:
                 yield awaited
-            except BaseException as thrown:  # cancellation reaches the coroutine as it would without a stopwatch
-                step = functools.partial(coroutine.throw, thrown)
-            else:
-                step = functools.partial(coroutine.send, None)
+            except BaseException as error:  # a cancellation reaches the coroutine as it would without a stopwatch
+                thrown = error

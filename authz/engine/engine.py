@@ -90,7 +90,7 @@ class Engine:
         ]
 
     async def stop(self) -> None:
-        """Let what is in flight be answered, within `DRAIN_MAX_S`, and give up every lease. Links are drained before."""
+        """Answer what is in flight, within `DRAIN_MAX_S`, and give up every lease. Links have drained by then."""
         with contextlib.suppress(TimeoutError):  # what is left then is settled by whoever writes next
             async with asyncio.timeout(DRAIN_MAX_S):
                 await self._idle.wait()

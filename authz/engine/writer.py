@@ -9,7 +9,9 @@ again.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
 
 from authz.decision.outcomes import Reason, Reply
 from authz.engine.desk import Desk
@@ -21,11 +23,15 @@ from authz.engine.requests import Answer, NoAnswer, hand_over
 from authz.engine.work import Batch, Work
 from authz.metrics import Metrics
 from ledger.chain import extend
-from ledger.store import Fence, IdentityTaken, LedgerError, Store
+from ledger.store import Fence, IdentityTaken, LedgerError, OutcomeUnknown, Store
 from ledger.values import Epoch, Partition, Record, Seq
 
-Doubt = tuple[Batch, Record | None]
-"""A batch that is to be settled, and its last record (None: it has no records, so there is nothing to find)."""
+
+class Doubt(Struct, frozen=True):
+    """A batch of which nobody knows whether it is in the ledger: it is, if its last record is."""
+
+    batch: Batch
+    last: Record
 
 
 class Writer:
@@ -55,7 +61,7 @@ class Writer:
         self._flight: asyncio.Task[None] | None = None
         self._send_is_due = False
         self._lost = asyncio.Event()
-        self._doubt: Doubt = (Batch(), None)
+        self._doubt: Doubt | None = None
 
     async def run(self) -> None:
         """Take the lease, write until it is lost or in doubt, settle, and so on until cancelled."""
@@ -162,18 +168,20 @@ class Writer:
                 one.work.look_up = True
             self._roll_back(batch)
             self._roll_back(self._take_forming())
-        except Exception as error:  # whatever it is, from here on only the ledger knows what became of the batch
+        except LedgerError as error:
             self._metrics.append_failures.labels(type(error).__name__).inc()
-            if not isinstance(error, LedgerError):
-                self._say(f"an append of partition {self.partition} ended in {type(error).__name__}")
-            self._lose(batch, records[-1] if records else None)
+            self._lose(batch, records if isinstance(error, OutcomeUnknown) else [])
+        except Exception as error:  # a defect, told without content: only the ledger knows what became of the batch
+            self._metrics.append_failures.labels("defect").inc()
+            self._say(f"an append of partition {self.partition} ended in {type(error).__name__}")
+            self._lose(batch, records)
         finally:
             watch.cancel()
             self._flight = None
         if self.gate.state is GateState.OPEN:
             self._send()
         elif not self._lost.is_set():  # it was acknowledged after all, while its session was being cut
-            self._lose(Batch(), None)
+            self._lose(Batch(), [])
 
     def _acknowledge(self, batch: Batch) -> None:
         """Answer every request of a batch that is in the ledger, and the repeats that go with it."""
@@ -210,17 +218,24 @@ class Writer:
         self._metrics.refused.labels(reason).inc()
         return Answer(work.command, Reply(reason))
 
-    def _lose(self, batch: Batch, last: Record | None) -> None:
-        """The lease is lost or in doubt: drop all memory, and leave the batch to be settled."""
+    def _lose(self, batch: Batch, doubtful: Sequence[Record]) -> None:
+        """The lease is lost or in doubt: drop all memory. What may be in is left to be settled, the rest is refused."""
         if self.gate.state is GateState.OPEN:
             self.gate.turn(GateState.PAUSED)
         self._metrics.epoch.labels(self.partition).set(0)
-        self._doubt = (batch, last)
         self._let_go()
+        if doubtful:
+            self._doubt = Doubt(batch, doubtful[-1])
+            self._limit_the_wait(batch)
+        else:
+            self._roll_back(batch, keep=lambda _: False)
         self._lost.set()
+
+    def _limit_the_wait(self, batch: Batch) -> None:
+        """What is unsettled at its deadline is answered by silence."""
         loop = asyncio.get_running_loop()
         for work in batch.works():
-            if work.deadline < math.inf:  # what is unsettled by then is answered by silence
+            if work.deadline < math.inf:
                 loop.call_at(work.deadline, hand_over, work.waiter, NoAnswer.TOO_LATE)
 
     def _let_go(self) -> None:
@@ -234,11 +249,13 @@ class Writer:
 
     async def _settle(self) -> None:
         """Answer a batch whose outcome was unknown as it stands in the ledger; 91 where it is not in."""
-        (batch, last), self._doubt = self._doubt, (Batch(), None)
-        if last is not None and await is_in(self._store, self.partition, last.seq, last.hash, self._shut):
-            self._acknowledge(batch)
+        doubt, self._doubt = self._doubt, None
+        if doubt is None:
+            return
+        if await is_in(self._store, self.partition, doubt.last.seq, doubt.last.hash, self._shut):
+            self._acknowledge(doubt.batch)
         else:
-            self._roll_back(batch, keep=lambda _: False)
+            self._roll_back(doubt.batch, keep=lambda _: False)
 
     async def _write(self, fence: Fence) -> None:
         """Write under this lease until it is lost."""

@@ -90,9 +90,7 @@ def shared(
         def at(clock: str = TUESDAY) -> Authorizer:
             if clock not in by_clock:
                 database = make_database()
-                by_clock[clock] = stack.enter_context(
-                    running(folder, "--database", database.url, "--clock", clock)
-                )
+                by_clock[clock] = stack.enter_context(running(folder, "--database", database.url, "--clock", clock))
             return by_clock[clock]
 
         yield at

@@ -50,9 +50,7 @@ def terminal(name: str = "PAR00001", at: str = TUESDAY) -> Terminal:
     site = SIMULATED.site(name)
     assert site is not None
     clock = datetime.fromisoformat(at)
-    return Terminal(
-        site, SIMULATED.acquirer, PinPad(SIMULATED.zone_pin_key), lambda: clock, first_trace=next(_traces)
-    )
+    return Terminal(site, SIMULATED.acquirer, PinPad(SIMULATED.zone_pin_key), lambda: clock, first_trace=next(_traces))
 
 
 def card(last4: str, **changes: Any) -> Card:

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from authz.wire.amounts import AdditionalAmount, parse_amounts
-from authz.wire.message import Elements, Message
+from authz.wire.message import Message
 from tests.acceptance.authorizer import TUESDAY, Authorizer, rows
 from tests.acceptance.conftest import Start
-from tests.acceptance.counter import CARDS, Line, ask, cvv2, online, purchase, wrong_pin
+from tests.acceptance.counter import Line, ask, cvv2, online, purchase, wrong_pin
 
 Shared = Callable[[str], Authorizer]
 SUNDAY = "2026-05-17T12:30:00+02:00"
@@ -211,8 +211,3 @@ def test_online_only_the_first_generation_pays_and_only_with_its_cvv2(shared: Sh
 )
 def test_vouchers_on_one_card_are_never_mixed(shared: Shared, product: str, expected: tuple[str, str]) -> None:
     assert said(ask(shared(TUESDAY).port, purchase("0010", 800, "BRU00001", product=product))) == expected
-
-
-def test_the_demo_has_no_card_twice() -> None:
-    assert len(CARDS) == 16
-    assert Elements(tries_left="2").text == "TR0012"

@@ -1,0 +1,119 @@
+"""Issue 2 and LEDGER.md: two engines on one partition. One writes; the other waits, and takes over when it is gone."""
+
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from authz.wire.message import Message
+from simulators.terminal import repeat
+from tests.acceptance.authorizer import Authorizer, eventually, rows
+from tests.acceptance.conftest import Start
+from tests.acceptance.counter import CODEC, Closed, Line, ask, card, purchase, terminal
+from tests.conftest import Database
+
+BEATS = 3
+"""Heartbeats of the first, 500 ms each, during which the second must stay still."""
+
+
+def beat(database: Database) -> int:
+    [[number]] = rows(database.url, "SELECT beat FROM ledger.fence")
+    return int(number)
+
+
+def one_chain(database: Database) -> None:
+    """No two records with one (partition, seq), no gap, epochs that only rise, and the fence at the last."""
+    found = rows(database.url, "SELECT seq, epoch FROM ledger.journal ORDER BY partition, seq")
+    assert [one["seq"] for one in found] == list(range(1, len(found) + 1))
+    epochs = [one["epoch"] for one in found]
+    assert epochs == sorted(epochs)
+    [[head]] = rows(database.url, "SELECT head FROM ledger.fence")
+    assert head == len(found)
+
+
+def second(start: Start) -> Authorizer:
+    """An engine that has said that it stands by."""
+    waiting = start(ready=False)
+    eventually(lambda: "standing by" in waiting.errors)
+    return waiting
+
+
+def test_the_second_waits_and_says_so_once(start: Start, own_database: Database) -> None:
+    first = start()
+    waiting = second(start)
+    until = beat(own_database) + BEATS
+    eventually(lambda: beat(own_database) >= until)
+    assert waiting.lives
+    assert not waiting.is_ready
+    assert waiting.output == ""
+    assert waiting.errors.count("standing by") == 1
+    assert ask(first.port, purchase("0014", 100)).response_code == "00"
+
+
+@pytest.mark.parametrize("end", [Authorizer.kill, Authorizer.terminate], ids=["killed", "stopped"])
+def test_the_second_takes_over_with_all_that_the_first_knew(
+    start: Start, own_database: Database, end: Callable[[Authorizer], object]
+) -> None:
+    first = start()
+    request = purchase("0014", 1800)
+    reply = ask(first.port, request)
+    waiting = second(start)
+    end(first)
+    waiting.ready()
+    assert ask(waiting.port, repeat(request)) == reply
+    assert ask(waiting.port, purchase("0014", 101)).reason == "DAILY_CAP"
+    assert ask(waiting.port, purchase("0014", 100)).response_code == "00"
+    one_chain(own_database)
+
+
+def test_a_frozen_first_is_replaced_and_woken_approves_nothing(start: Start, own_database: Database) -> None:
+    first = start()
+    known = purchase("0014", 300)
+    while_frozen = [purchase("0014", 100), purchase("0022", 100), terminal().inquiry(card("0014")), repeat(known)]
+    cold = purchase("0030", 100)
+    with Line(first.port) as line:
+        assert line.ask(known).response_code == "00"
+        assert line.ask(purchase("0022", 300)).response_code == "00"
+        waiting = second(start)
+        first.signal(signal.SIGSTOP)
+        for request in [*while_frozen, cold]:
+            line.send(CODEC.encode(request))
+        waiting.ready()
+        assert ask(waiting.port, purchase("0014", 1600)).response_code == "00"
+        [[taken, head]] = rows(own_database.url, "SELECT epoch, head FROM ledger.fence")
+        first.signal(signal.SIGCONT)
+        heard = answers(line, len(while_frozen) + 1)
+    assert {(one.response_code, one.reason) for one in heard} <= {("91", "UNAVAILABLE")}
+
+    eventually(lambda: "standing by" in first.errors)
+    assert ask(first.port, purchase("0048", 100)).response_code == "91"
+    assert first.get("/readyz")[0] == 503
+    behind = rows(own_database.url, "SELECT epoch FROM ledger.journal WHERE seq > $1", head)
+    assert behind == []
+    assert rows(own_database.url, "SELECT epoch FROM ledger.fence")[0][0] == taken
+    assert ask(waiting.port, repeat(while_frozen[0])).reason == "DAILY_CAP"
+    assert ask(waiting.port, repeat(cold)).response_code == "00"
+    one_chain(own_database)
+
+
+def answers(line: Line, most: int) -> list[Message]:
+    """What is answered, as far as it is: silence is allowed."""
+    heard = []
+    try:
+        heard.extend(CODEC.decode(line.receive()) for _ in range(most))
+    except (TimeoutError, Closed):
+        pass
+    return heard
+
+
+def test_two_that_start_at_once_are_one_writer(start: Start, own_database: Database) -> None:
+    both = [start(ready=False), start(ready=False)]
+    eventually(lambda: any(one.is_ready for one in both))
+    [winner] = [one for one in both if one.is_ready]
+    [other] = [one for one in both if one is not winner]
+    eventually(lambda: "standing by" in other.errors)
+    assert ask(winner.port, purchase("0014", 100)).response_code == "00"
+    winner.kill()
+    other.ready()
+    assert ask(other.port, purchase("0014", 100)).response_code == "00"
+    one_chain(own_database)

@@ -1,0 +1,162 @@
+"""A link server on a real loopback socket, with a scripted engine behind it and a bare client before it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from authz.clock import SimulatedClock
+from authz.decision.outcomes import Reason, Reply
+from authz.engine.requests import Answer, NoAnswer, Request
+from authz.links.link import Link, Terms
+from authz.links.server import LinkServer
+from authz.metrics import Metrics
+from authz.security.keys import IssuerKeys, ZoneKeys
+from authz.security.software import SoftwareSecurityModule
+from authz.wire.codec import Codec
+from authz.wire.dialect import shipped
+from authz.wire.frames import Framer
+from authz.wire.message import Message
+
+ACQUIRER = "970001"
+NOON = datetime(2026, 5, 12, 10, 30, tzinfo=UTC)
+PAN = "9250100000000014"
+HOST = "127.0.0.1"
+
+
+class ScriptedEngine:
+    """Answers as the test says: `script` if there is one, else each request waits in `asked` for its answer."""
+
+    def __init__(self) -> None:
+        self.asked: asyncio.Queue[tuple[Request, asyncio.Future[Answer | NoAnswer]]] = asyncio.Queue()
+        self.script: Callable[[Request], Awaitable[Answer | NoAnswer]] | None = None
+        self.in_hand = 0
+        self.in_hand_most = 0
+
+    async def pay(self, request: Request) -> Answer | NoAnswer:
+        self.in_hand += 1
+        self.in_hand_most = max(self.in_hand, self.in_hand_most)
+        try:
+            if self.script is not None:
+                return await self.script(request)
+            answer = asyncio.get_running_loop().create_future()
+            self.asked.put_nowait((request, answer))
+            return await answer
+        finally:
+            self.in_hand -= 1
+
+
+async def approve(request: Request) -> Answer:
+    return Answer(request.command, Reply(Reason.APPROVED, approval="A1B2C3"))
+
+
+class Client:
+    """One connection to the server."""
+
+    def __init__(self, codec: Codec, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self._codec = codec
+        self._framer = Framer(codec.dialect.framing)
+        self._heard: list[Message] = []
+
+    def send(self, *messages: Message) -> None:
+        self.writer.write(b"".join(self.frame(message) for message in messages))
+
+    def frame(self, message: Message) -> bytes:
+        return self._framer.frame(self._codec.encode(message))
+
+    async def hear(self) -> Message:
+        """The next message; raises `EOFError` when the server has closed."""
+        while not self._heard:
+            data = await self.reader.read(65_536)
+            if not data:
+                raise EOFError
+            self._heard += [self._codec.decode(frame) for frame in self._framer.feed(data)]
+        return self._heard.pop(0)
+
+    async def ask(self, message: Message) -> Message:
+        self.send(message)
+        return await self.hear()
+
+
+class Line:
+    """A server, its engine, and clients of it."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.engine = ScriptedEngine()
+        self.codec = Codec(shipped("iso87ascii"))
+        self.metrics = Metrics()
+        self.security = SoftwareSecurityModule(
+            IssuerKeys(bytes(16), bytes(16), bytes(16), bytes(16)),
+            {ACQUIRER: ZoneKeys(bytes(range(16)), bytes(range(16)), bytes(range(16)))},
+            bytes(32),
+        )
+        self.logged: list[tuple[Any, ...]] = []
+        engine: Any = self.engine
+        self.link = Link(terms, self.codec, engine, self.security, SimulatedClock(NOON), self.metrics)
+        self.server = LinkServer(self.link, lambda *words, **fields: self.logged.append((*words, fields)))
+        self._clients: list[Client] = []
+
+    async def connect(self) -> Client:
+        reader, writer = await asyncio.open_connection(HOST, self.server.port)
+        self._clients.append(Client(self.codec, reader, writer))
+        return self._clients[-1]
+
+    def dropped(self, why: str) -> float:
+        return self._count("authz_frames_dropped_total", why)
+
+    def closed(self, why: str) -> float:
+        return self._count("authz_links_closed_total", why)
+
+    def _count(self, name: str, why: str) -> float:
+        return self.metrics.registry.get_sample_value(name, {"link": ACQUIRER, "why": why}) or 0
+
+    async def end(self) -> None:
+        for client in self._clients:
+            client.writer.transport.abort()
+        while not self.engine.asked.empty():
+            _, answer = self.engine.asked.get_nowait()
+            answer.cancel()
+        await self.server.stop()
+        for client in self._clients:
+            await asyncio.gather(client.writer.wait_closed(), return_exceptions=True)
+
+
+@asynccontextmanager
+async def line_of(terms: Terms = Terms(ACQUIRER)) -> AsyncIterator[Line]:  # noqa: B008, frozen
+    line = Line(terms)
+    await line.server.start(HOST, 0)
+    try:
+        yield line
+    finally:
+        await line.end()
+
+
+def purchase(trace: int = 1, **changes: Any) -> Message:
+    """A purchase of 12.50 on a chip."""
+    message = Message(
+        mti="0200",
+        pan=PAN,
+        processing_code="009000",
+        amount="000000001250",
+        transmitted="0512103000",
+        trace=f"{trace:06}",
+        local_time="123000",
+        local_date="0512",
+        entry_mode="051",
+        acquirer=ACQUIRER,
+        terminal="PAR00001",
+        merchant="FR0000000000001",
+        currency="978",
+    )
+    return replace(message, **changes)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop turn until something holds that the other end of a socket brings about."""
+    while not condition():  # noqa: ASYNC110  the product has no event for it
+        await asyncio.sleep(0)
