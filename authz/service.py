@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -29,6 +30,8 @@ from ledger.store import LedgerError, Unavailable
 from ledger.values import Partition, Seq
 
 RETRY_EVERY_S = 0.25
+COLLECTOR_THRESHOLDS = (50_000, 20, 100)
+"""Objects made between young collections, young ones between middle ones, middle ones between full ones."""
 FIRST_DAY_ZONE = ZoneInfo("Europe/Paris")
 
 
@@ -115,11 +118,22 @@ async def running(config: Config, url: str, now: Now, *, demo: bool) -> AsyncIte
         if demo:
             await service.load_demo()
         await service.listen(config)
+        _spare_the_collector()
         if isinstance(now, SimulatedClock):
             now.run()
         yield service
     finally:
         await service.stop()
+
+
+def _spare_the_collector() -> None:
+    """Keep what start-up made out of garbage collections, and have the full ones come rarely.
+
+    Values are structs that the collector doesn't follow; what it would walk through, over and over, are modules.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from ledger.values import Partition
 
 CONNECT_TIMEOUT_S = 10
 TRANSACTION_TIMEOUT_S = 5
-"""An older snapshot keeps the fence's dead versions, and makes every append slower (LEDGER.md, "Long reads")."""
+"""An older snapshot keeps the fence's dead versions, and makes every append slower (docs/ledger.md, "Long reads")."""
 
 
 class PartitionUnknown(LedgerError):

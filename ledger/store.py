@@ -42,7 +42,7 @@ class Misplaced(LedgerError):
     """A record does not follow the one before it, or is of another epoch: nothing was sent."""
 
 
-class Fence(Struct, frozen=True):
+class Fence(Struct, frozen=True, gc=False):
     """Who writes a partition, and how far they have come.
 
     `head` and `hash` are the newest record's (0 and the genesis hash in an empty partition); `beat` moves
@@ -55,14 +55,14 @@ class Fence(Struct, frozen=True):
     beat: int
 
 
-class Line(Struct, frozen=True):
+class Line(Struct, frozen=True, gc=False):
     """A holder's newest line in the passbook. `position` is JSON text."""
 
     seq: Seq
     position: str
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, gc=False):
     """A stored request and its reply, as JSON texts, found again by an identity."""
 
     seq: Seq

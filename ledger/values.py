@@ -25,7 +25,7 @@ EURO = 978
 """ISO 4217 numeric code of the only currency."""
 
 
-class Transfer(Struct, frozen=True, array_like=True):
+class Transfer(Struct, frozen=True, array_like=True, gc=False):
     """One movement of money: `amount` (above 0) leaves `debit` and reaches `credit`."""
 
     debit: Account
@@ -33,7 +33,7 @@ class Transfer(Struct, frozen=True, array_like=True):
     amount: Cents
 
 
-class Identity(Struct, frozen=True, array_like=True):
+class Identity(Struct, frozen=True, array_like=True, gc=False):
     """A key that may exist once in a partition: the judge of exactly-once.
 
     `stamp` is the key's own date and time as the integer YYMMDDhhmmss (time first keeps the index hot);
@@ -61,7 +61,7 @@ def unpack_identities(packed: bytes) -> tuple[Identity, ...]:
 _KEY = struct.Struct(">q16s")
 
 
-class Lot(Struct, frozen=True, array_like=True):
+class Lot(Struct, frozen=True, array_like=True, gc=False):
     """Vouchers of one product that expire together: a vintage of titres-restaurant, or one load.
 
     Valid from `valid_from` to `valid_until`, both days included, in the merchant's local date.
@@ -74,7 +74,7 @@ class Lot(Struct, frozen=True, array_like=True):
     amount: Cents
 
 
-class Part(Struct, frozen=True, array_like=True):
+class Part(Struct, frozen=True, array_like=True, gc=False):
     """What a hold set aside of one lot. Keeps the lot's last day, for what is given back later."""
 
     lot: str
@@ -83,7 +83,7 @@ class Part(Struct, frozen=True, array_like=True):
     amount: Cents
 
 
-class Hold(Struct, frozen=True, array_like=True):
+class Hold(Struct, frozen=True, array_like=True, gc=False):
     """Money set aside by an authorization, until it is captured, released or lapses.
 
     `id` names it for completions (the hexadecimal reference digest of its request), `day` is the local
@@ -98,14 +98,14 @@ class Hold(Struct, frozen=True, array_like=True):
     parts: tuple[Part, ...]
 
 
-class Purse(Struct, frozen=True, array_like=True):
+class Purse(Struct, frozen=True, array_like=True, gc=False):
     """A holder's money: lots with something left in them, and holds. Lots stand oldest expiry first."""
 
     lots: tuple[Lot, ...] = ()
     holds: tuple[Hold, ...] = ()
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, gc=False):
     """What a decision wants remembered, before the writer gives it a place in the chain.
 
     `request`, `reply` and `position` are JSON texts. `request` is every input of the decision, `position`
@@ -123,7 +123,7 @@ class Entry(Struct, frozen=True):
     identities: tuple[Identity, ...] = ()
 
 
-class Record(Struct, frozen=True):
+class Record(Struct, frozen=True, gc=False):
     """An entry in its place: `hash` covers the place, the entry and the previous record's hash."""
 
     seq: Seq

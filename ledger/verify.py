@@ -2,7 +2,7 @@
 
 Reads the fence first and goes to that head, chunk by chunk, each chunk a statement of its own: a ledger that is being
 written can be verified, and append-only makes what is read consistent. What somebody who can rewrite the database
-whole can hide is said in LEDGER.md, "What verify can and can't know".
+whole can hide is said in docs/ledger.md, "What verify can and can't know".
 """
 
 from collections import defaultdict

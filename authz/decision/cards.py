@@ -1,4 +1,4 @@
-"""What a card and the evidence about it come to: status, expiry, PIN, CVV2, cryptogram, in INTERFACE's order.
+"""What a card and the evidence about it come to: status, expiry, PIN, CVV2, cryptogram, in docs/interface.md's order.
 
 Each later rule is tried only where the earlier ones let the request pass; a try that a rule counts is counted
 in the card that comes back, whatever the answer.

@@ -24,7 +24,7 @@ class Entry(StrEnum):
     MANUAL = "manual"
 
 
-class Origin(Struct, frozen=True, omit_defaults=True):
+class Origin(Struct, frozen=True, omit_defaults=True, gc=False):
     """Where a request comes from and which one it is: the fields that a reply echoes, as they were received.
 
     `local` is DE 12 and 13 with the year nearest the engine's instant: the acceptor's own wall clock,
@@ -54,7 +54,7 @@ class Origin(Struct, frozen=True, omit_defaults=True):
         return self.merchant.rstrip()
 
 
-class Purchase(Struct, frozen=True, tag="purchase", omit_defaults=True):
+class Purchase(Struct, frozen=True, tag="purchase", omit_defaults=True, gc=False):
     """Spend `amount` cents at once (0200), or set them aside (0100, `holds`)."""
 
     origin: Origin
@@ -74,7 +74,7 @@ class Purchase(Struct, frozen=True, tag="purchase", omit_defaults=True):
     takes_partial: bool = False
 
 
-class Inquiry(Struct, frozen=True, tag="inquiry", omit_defaults=True):
+class Inquiry(Struct, frozen=True, tag="inquiry", omit_defaults=True, gc=False):
     """Ask what is left: of one product, or of all (product 00)."""
 
     origin: Origin
@@ -85,7 +85,7 @@ class Inquiry(Struct, frozen=True, tag="inquiry", omit_defaults=True):
     expiry: str | None = None
 
 
-class Refund(Struct, frozen=True, tag="refund", omit_defaults=True):
+class Refund(Struct, frozen=True, tag="refund", omit_defaults=True, gc=False):
     """Give vouchers back for goods returned (processing code 20)."""
 
     origin: Origin
@@ -98,25 +98,25 @@ class Refund(Struct, frozen=True, tag="refund", omit_defaults=True):
     expiry: str | None = None
 
 
-class AdoptProgramme(Struct, frozen=True, tag="programme"):
+class AdoptProgramme(Struct, frozen=True, tag="programme", gc=False):
     """Put a programme's rules in force from now on."""
 
     programme: Programme
 
 
-class RegisterMerchant(Struct, frozen=True, tag="merchant"):
+class RegisterMerchant(Struct, frozen=True, tag="merchant", gc=False):
     """Make a merchant known, or change what is known of one."""
 
     merchant: Merchant
 
 
-class RegisterEmployer(Struct, frozen=True, tag="employer"):
+class RegisterEmployer(Struct, frozen=True, tag="employer", gc=False):
     """Make an employer known, or change what is known of one."""
 
     employer: Employer
 
 
-class Enrol(Struct, frozen=True, tag="enrolment"):
+class Enrol(Struct, frozen=True, tag="enrolment", gc=False):
     """Open a holder's passbook under an employer.
 
     `works_days_off`: works Sundays and holidays, so that they may spend then where the employer allows it.
@@ -127,7 +127,7 @@ class Enrol(Struct, frozen=True, tag="enrolment"):
     works_days_off: bool = False
 
 
-class IssueCard(Struct, frozen=True, tag="card"):
+class IssueCard(Struct, frozen=True, tag="card", gc=False):
     """Give a holder a card. `expiry` is YYMM. Its number and PIN verification value are in the vault, not here."""
 
     holder: HolderId
@@ -138,7 +138,7 @@ class IssueCard(Struct, frozen=True, tag="card"):
     active: bool = True
 
 
-class StopCard(Struct, frozen=True, tag="stop"):
+class StopCard(Struct, frozen=True, tag="stop", gc=False):
     """Stop a card for good: lost, stolen, used by a fraudster, or replaced by a newer one."""
 
     holder: HolderId
@@ -146,7 +146,7 @@ class StopCard(Struct, frozen=True, tag="stop"):
     because: Literal["lost", "stolen", "fraud", "replaced"]
 
 
-class Load(Struct, frozen=True, tag="load"):
+class Load(Struct, frozen=True, tag="load", gc=False):
     """Credit vouchers: `amount` cents of `product` in lot `lot`, valid between the two days, both included."""
 
     holder: HolderId

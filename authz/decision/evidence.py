@@ -21,7 +21,7 @@ class Check(StrEnum):
     """A PIN block that decrypts to no valid format for this PAN: no try is counted."""
 
 
-class Evidence(Struct, frozen=True, omit_defaults=True):
+class Evidence(Struct, frozen=True, omit_defaults=True, gc=False):
     """Findings, never the secrets themselves.
 
     `counter` is the chip's transaction counter (ATC) and `response` the cryptogram to send back (ARPC in
@@ -36,7 +36,7 @@ class Evidence(Struct, frozen=True, omit_defaults=True):
     ours: bool = True
 
 
-class Facts(Struct, frozen=True):
+class Facts(Struct, frozen=True, gc=False):
     """Everything a decision may look at beside its command. None: no such thing is known.
 
     `instant` is the engine's, aware and in UTC. `holder` is whose `position` it is, `programme` the

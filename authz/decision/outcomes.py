@@ -59,7 +59,7 @@ class Reason(StrEnum):
         return self in (Reason.APPROVED, Reason.PARTIAL)
 
 
-class Balance(Struct, frozen=True, array_like=True):
+class Balance(Struct, frozen=True, array_like=True, gc=False):
     """What is left of one product: `available` in valid lots less holds, `cap_left` of the day (None: no cap)."""
 
     product: str
@@ -67,7 +67,7 @@ class Balance(Struct, frozen=True, array_like=True):
     cap_left: Cents | None = None
 
 
-class Reply(Struct, frozen=True, omit_defaults=True):
+class Reply(Struct, frozen=True, omit_defaults=True, gc=False):
     """What the terminal is told. `amount` is set where it differs from what was asked (PARTIAL).
 
     `response` is the cryptogram for the chip (ARPC), in hexadecimal.
@@ -85,7 +85,7 @@ State = Position | Merchant | Employer | Programme
 """What a passbook's line can say."""
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """A decision. `holder` is whose passbook it is a line of, `state` what stands there afterwards.
 
     Both are None where no passbook is concerned (an unknown card).

@@ -1,4 +1,4 @@
-"""What comes from a terminal: purchases, holds, inquiries, refunds. First failure decides, in INTERFACE's order."""
+"""What comes from a terminal: purchases, holds, inquiries, refunds. The first failure decides (docs/interface.md)."""
 
 from datetime import date
 from hashlib import blake2b

@@ -23,7 +23,7 @@ class CardStatus(StrEnum):
     REPLACED = "replaced"
 
 
-class Card(Struct, frozen=True, array_like=True):
+class Card(Struct, frozen=True, array_like=True, gc=False):
     """One card of a holder.
 
     `expiry` is YYMM. `pin_wrong` and `cvv2_wrong` count wrong tries in a row. `contactless` is what was spent
@@ -41,7 +41,7 @@ class Card(Struct, frozen=True, array_like=True):
     counter: int = 0
 
 
-class DaySpend(Struct, frozen=True, array_like=True):
+class DaySpend(Struct, frozen=True, array_like=True, gc=False):
     """What a holder's purchases and holds of a product come to on one local date, less reversals."""
 
     product: str
@@ -49,7 +49,7 @@ class DaySpend(Struct, frozen=True, array_like=True):
     amount: Cents
 
 
-class Position(Struct, frozen=True, array_like=True):
+class Position(Struct, frozen=True, array_like=True, gc=False):
     """All that is known of a holder. `purse` stands first: the ledger reads it, and nothing behind it.
 
     `products` are those ever loaded, also when empty; `spent` reaches back over the last days only.

@@ -17,7 +17,7 @@ from authz.decision.calendar import zone
 from ledger.values import Cents
 
 PRODUCT_CODES = frozenset({"90", "91", "92", "93", "94", "95"})
-"""Every product that DE 3 can name (INTERFACE): titre-restaurant, lunch, eco, gift, sport-culture, consumption."""
+"""Every product that DE 3 can name: titre-restaurant, lunch, eco, gift, sport-culture, consumption."""
 
 Positive = Annotated[Cents, Meta(gt=0)]
 Tries = Annotated[int, Meta(gt=0)]

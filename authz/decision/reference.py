@@ -5,7 +5,7 @@ from msgspec import Struct
 from ledger.values import HolderId
 
 
-class Merchant(Struct, frozen=True):
+class Merchant(Struct, frozen=True, gc=False):
     """An acceptor. `territory` is `FR-` and a département, or another country's code; `time_zone` an IANA name.
 
     `accepts` lists the products that this merchant is approved for.
@@ -19,7 +19,7 @@ class Merchant(Struct, frozen=True):
     accepts: tuple[str, ...]
 
 
-class Employer(Struct, frozen=True):
+class Employer(Struct, frozen=True, gc=False):
     """A client who loads vouchers. `sundays_holidays` is their decision for those who work such days (R3262-8)."""
 
     id: str

@@ -15,7 +15,7 @@ from ledger.values import HolderId, Partition
 CARDS_MAX = 100_000
 
 
-class SealedCard(Struct, frozen=True):
+class SealedCard(Struct, frozen=True, gc=False):
     """A card in the vault: found by the keyed hash of its number, shown by six and four of its digits.
 
     `sealed_pan` is for making cards; `sealed_check` holds the expiry (YYMM) and the PVV, for verifying PIN and CVV2.
@@ -44,7 +44,7 @@ class Vault(Protocol):
         """Let go of every connection."""
 
 
-class KnownCard(Struct, frozen=True):
+class KnownCard(Struct, frozen=True, gc=False):
     """What the engine knows of a card before its holder's position is read. Its repr shows no verification value."""
 
     card: CardId

@@ -1,7 +1,7 @@
 """Same request, same answer: the keys by which a request and its repeats are one.
 
 A request has two: its *identity*, which a repeat shares, and the *reference*, by which a reversal or completion
-names it (INTERFACE.md, "Same request, same answer"). The PAN enters as its keyed token, so that no key can be
+names it (docs/interface.md, "Same request, same answer"). The PAN enters as its keyed token, so that no key can be
 searched for the number behind it.
 """
 

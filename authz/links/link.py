@@ -1,4 +1,4 @@
-"""One acquirer's link: what is done with a message, in the order that INTERFACE fixes, up to its reply's bytes."""
+"""One acquirer's link: what is done with a message, in docs/interface.md's order, up to its reply's bytes."""
 
 from msgspec import Struct
 

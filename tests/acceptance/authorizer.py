@@ -22,7 +22,7 @@ TUESDAY = "2026-05-12T12:30:00+02:00"
 START_MAX_S = 60
 """On a machine that is busy with other tests, an embedded cluster to be made included."""
 EXIT_MAX_S = 10
-"""INTERFACE.md: SIGTERM drains, and exits within 10 s."""
+"""docs/interface.md: SIGTERM drains, and exits within 10 s."""
 POLL_S = 0.01
 
 _READY = re.compile(r"^ready iso8583=127\.0\.0\.1:(\d+) http=127\.0\.0\.1:(\d+) database=(\S+)$", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Issue 2 and INTERFACE.md, "Bad input": each is met as the page says, and nobody else suffers."""
+"""Bad input is met as docs/interface.md says, and nobody else suffers."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from tests.acceptance.counter import CODEC, DEMO, Line, ask, framed, purchase
 FIRST_BIT = 1 << 63
 NETWORK = Message(mti="0800", transmitted="0512103000", trace="000001", network_code="301")
 ECHOED = (2, 3, 4, 7, 11, 12, 13, 32, 37, 41, 42, 49, 70)
-"""INTERFACE.md: what a reply echoes as received."""
+"""docs/interface.md: what a reply echoes as received."""
 UNREADABLE_MAX = 10
 FRAME_BYTES_MAX = 8_192
 

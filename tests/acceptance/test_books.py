@@ -1,4 +1,4 @@
-"""Issue 2: the balance sums to 0, and each holder's newest position equals it account by account, at every moment."""
+"""The balance sums to 0, and each holder's newest position equals it account by account, at every moment."""
 
 import asyncio
 import random
@@ -79,13 +79,13 @@ async def test_balances_and_positions_agree_at_every_moment(authorizer: Authoriz
 
     async def sample() -> None:
         while not load_is_over.is_set():
-            samples.append(await reader.fetchrow(SAMPLE))
+            samples.extend(await reader.fetch(SAMPLE))
 
     sampling = asyncio.create_task(sample())
     await asyncio.gather(*map(pay, lunch(seed=12)))
     load_is_over.set()
     await sampling
-    last = await reader.fetchrow(SAMPLE)
+    [last] = await reader.fetch(SAMPLE)
     await reader.close()
     await host.close()
 
@@ -108,7 +108,7 @@ async def test_the_sample_would_find_a_difference(authorizer: Authorizer) -> Non
     )
     connection = await asyncpg.connect(authorizer.database)
     try:
-        found = await connection.fetchrow(doctored)
+        [found] = await connection.fetch(doctored)
     finally:
         await connection.close()
     assert found["differing"] == found["total"] == found["accounts"] > 0

@@ -1,4 +1,4 @@
-"""INTERFACE.md, "Commands": wrong use, the demo's data, the clock. Errors are one line that says what to do."""
+"""docs/interface.md, "Commands": wrong use, the demo's data, the clock. Errors are one line that says what to do."""
 
 import socket
 import subprocess

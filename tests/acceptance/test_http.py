@@ -1,4 +1,4 @@
-"""INTERFACE.md, "HTTP": health, readiness, metrics and the description, beside the payments."""
+"""docs/interface.md, "HTTP": health, readiness, metrics and the description, beside the payments."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Issue 2, "It must show": every row of its table, over TCP, in a ledger that is read afterwards."""
+"""Every card, terminal and date of the demo, over TCP, in a ledger that is read afterwards."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Same request, same answer (INTERFACE.md): one decision a request, whatever is sent again and whatever dies meanwhile."""
+"""Same request, same answer: one decision each, whatever is sent again and whatever dies meanwhile."""
 
 from collections.abc import Callable
 

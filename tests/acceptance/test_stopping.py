@@ -1,4 +1,4 @@
-"""INTERFACE.md: SIGTERM drains; a killed engine's PostgreSQL is found again; without a database the answer is 91."""
+"""SIGTERM drains; a killed engine's PostgreSQL is found again; without a database the answer is 91."""
 
 import signal
 import socket
@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from authz.wire.message import Message
 from ledger.embedded import EmbeddedServer
 from simulators.terminal import repeat
 from tests.acceptance.authorizer import TUESDAY, Authorizer, eventually, rows, running
@@ -158,7 +159,7 @@ def test_without_a_database_the_answer_is_91_at_once_and_it_recovers_by_itself(d
         assert authorizer.terminate() == 0
 
 
-def refused_at_once(authorizer: Authorizer, request: object) -> None:
+def refused_at_once(authorizer: Authorizer, request: Message) -> None:
     since = time.monotonic()
     reply = ask(authorizer.port, request)
     assert (reply.response_code, reply.reason) == ("91", "UNAVAILABLE")

@@ -71,7 +71,7 @@ def test_the_yardstick_is_the_append_in_a_closed_loop():
 
 
 def test_declines_are_refusals_by_reason_and_faults_are_errors():
-    """A bank of refusals is an answer; an authorizer that is overloaded or broken isn't one (INTERFACE.md, reasons)."""
+    """A bank of refusals is an answer; an authorizer that is overloaded or broken isn't one."""
     line = row_of(
         "",
         result(

@@ -1,4 +1,4 @@
-"""A tiny run of the whole: its own PostgreSQL, its own authorizer, every row (issue 2, the last thing it must show)."""
+"""A tiny run of the whole: its own PostgreSQL, its own authorizer, every row."""
 
 import json
 import subprocess

@@ -21,7 +21,7 @@ NOT_IN_THE_CODE = {
     "FR-972": {"Victor Schoelcher Day"},
     "FR-978": {"Victor Schoelcher Day"},
 }
-"""What the package adds by custom, and the Code du travail doesn't have (DOMAIN)."""
+"""What the package adds by custom, and the Code du travail doesn't have (docs/rules.md)."""
 
 
 def by_package(year: int, territory: str) -> set[date]:

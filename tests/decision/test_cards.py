@@ -1,4 +1,4 @@
-"""PIN, CVV2, cryptogram and expiry (INTERFACE's table, DOMAIN): what is counted, what locks, what resets."""
+"""PIN, CVV2, cryptogram and expiry (docs/interface.md, docs/rules.md): what is counted, what locks, what resets."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""INTERFACE, "What is checked, in which order": the first failure decides."""
+"""docs/interface.md, "What is checked, in which order": the first failure decides."""
 
 from datetime import date
 from itertools import combinations

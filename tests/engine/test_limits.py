@@ -1,4 +1,4 @@
-"""Every queue, batch and cache has its bound (STYLE.md), and what is beyond it changes no balance."""
+"""Every queue, batch and cache has its bound, and what is beyond it changes no balance."""
 
 import asyncio
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ async def test_no_append_has_more_records_than_a_batch(world: World) -> None:
 
 
 async def test_what_arrives_while_an_append_flies_leaves_together_in_its_order(world: World, house: House) -> None:
-    """Group commit (DESIGN, decision 3)."""
+    """Group commit (docs/architecture.md, decision 3)."""
     alice, bruno = await house.enrol(1), await house.enrol(2)
     barrier = Barrier(house.store)
     front = house.begin(world.request(alice, 1))
@@ -96,7 +96,7 @@ async def test_a_passbook_with_an_unacknowledged_record_stays_in_memory(world: W
 async def test_under_pressure_a_line_read_long_ago_is_never_decided_on(world: World) -> None:
     """Two requests wait for one load of their holder; one of them for a merchant too, until the holder is gone again.
 
-    Meanwhile a warm holder isn't delayed (LEDGER.md, "The pipeline").
+    Meanwhile a warm holder isn't delayed (docs/ledger.md, "The pipeline").
     """
     house, [alice, bruno] = await _housed(world, holders=2)
     other = replace(BISTROT, id="FR0000000000009")
@@ -167,7 +167,7 @@ async def test_a_command_that_makes_no_sense_harms_no_payment_beside_it(world: W
 
 
 async def test_every_partition_has_the_reference_data_and_its_own_holders() -> None:
-    """More than one partition (LEDGER.md): a request is routed by its card, and no transfer crosses."""
+    """More than one partition (docs/ledger.md): a request is routed by its card, and no transfer crosses."""
     world = World(partitions=3)
     house = await world.open()
     await house.furnish()

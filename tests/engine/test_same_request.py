@@ -1,4 +1,4 @@
-"""Same request, same answer (INTERFACE.md): whatever is sent again has no second effect, also after a restart."""
+"""Same request, same answer (docs/interface.md): whatever is sent again has no second effect, also after a restart."""
 
 import asyncio
 
@@ -108,7 +108,7 @@ async def test_two_requests_with_one_reference_but_two_identities_are_refused(
 async def test_an_identity_that_only_the_ledger_knows_costs_nobody_behind_or_in_front(
     world: World, house: House, alice: str, bruno: str
 ) -> None:
-    """The unique violation path (LEDGER.md, "Identities without a read a request")."""
+    """The unique violation path (docs/ledger.md, "Identities without a read a request")."""
     taken = world.request(alice, 500)
     stored = await house.pay(taken)
     await house.crash()

@@ -1,4 +1,4 @@
-"""Failing is closed: what is unknown is settled before it is answered (LEDGER.md, "The pipeline")."""
+"""Failing is closed: what is unknown is settled before it is answered (docs/ledger.md, "The pipeline")."""
 
 import asyncio
 from datetime import timedelta
@@ -202,7 +202,7 @@ async def test_a_fenced_engine_approves_nothing_any_more(world: World, house: Ho
 async def test_even_an_answer_from_memory_leaves_only_under_a_lease_that_holds(
     world: World, house: House, alice: str
 ) -> None:
-    """A stale engine knows a reply, and must not give it: a reversal may have come by another (LEDGER.md)."""
+    """A stale engine knows a reply, and must not give it: a reversal may have come by another (docs/ledger.md)."""
     request = world.request(alice)
     await house.pay(request)
     other = MemoryStore(world.ledger)

@@ -134,7 +134,7 @@ class World:
         return sum(lot.amount for lot in self.position(holder).purse.lots)
 
     def audit(self) -> None:
-        """Hold the ledger to what DESIGN promises of it at every moment."""
+        """Hold the ledger to what docs/architecture.md promises of it at every moment."""
         for partition, shelf in self.ledger.shelves.items():
             audit(partition, shelf.records)
             if shelf.records:

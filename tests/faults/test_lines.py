@@ -1,4 +1,4 @@
-"""The socket to PostgreSQL cut or silent around an append: failing is closed (LEDGER.md, "Append, take, beat")."""
+"""The socket to PostgreSQL cut or silent around an append: failing is closed (docs/ledger.md, "Append, take, beat")."""
 
 import asyncio
 

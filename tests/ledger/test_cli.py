@@ -1,4 +1,4 @@
-"""The command line of finance (INTERFACE.md, "Commands": exit codes, one line on standard error, `--json`)."""
+"""The command line of finance (docs/interface.md, "Commands": exit codes, one line on standard error, `--json`)."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL (DOMAIN.md, "Facts about the parts"; INTERFACE.md, "Commands")."""
+"""The embedded PostgreSQL (docs/rules.md, "Facts about the parts"; docs/interface.md, "Commands")."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Positions refolded from the records (DESIGN.md, decision 6): truth is the records, a position is a cache."""
+"""Positions refolded from the records (docs/architecture.md): truth is the records, a position is a cache."""
 
 from collections import Counter
 from collections.abc import Sequence

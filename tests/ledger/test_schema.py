@@ -96,7 +96,7 @@ async def test_a_failed_file_leaves_nothing(cluster, empty, monkeypatch):
 
 
 async def test_partition_is_first_in_every_key_and_function(superuser):
-    """DESIGN 4: the same function, distributed by its first argument, runs on a cluster unchanged."""
+    """One fenced append: the same function, distributed by its first argument, runs on a cluster unchanged."""
     keys = await superuser.fetch(
         "SELECT i.indrelid::regclass::text AS of, a.attname FROM pg_index AS i"
         " JOIN pg_class AS c ON c.oid = i.indrelid AND c.relnamespace = 'ledger'::regnamespace"

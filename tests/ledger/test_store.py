@@ -238,7 +238,7 @@ async def test_a_writer_that_was_taken_from_is_fenced_out(store, ledger, begin, 
 @given(steps=st.lists(st.tuples(st.sampled_from(["take", "append", "beat"]), st.booleans()), max_size=12))
 @shared_ledger
 async def test_only_the_newest_epoch_writes_whatever_two_writers_try(two_stores, begin, entries, steps):
-    """DESIGN 4: a stale writer can't write. Seqs have no gap and no double, and the chain holds."""
+    """One fenced append: a stale writer can't write. Seqs have no gap and no double, and the chain holds."""
     writers = [await begin(one) for one in two_stores]
     office = 1
     for step, second in steps:

@@ -1,4 +1,4 @@
-"""`ledger verify` finds what was changed behind the ledger's back (LEDGER.md, "What verify can and can't know").
+"""`ledger verify` finds what was changed behind the ledger's back (docs/ledger.md, "What verify can and can't know").
 
 Each test writes a small sound ledger as the authorizer does, then changes it as a superuser who lifts the guards.
 """

@@ -1,4 +1,4 @@
-"""Every reason has its DE 39: INTERFACE.md, the table under "What is checked, in which order"."""
+"""Every reason has its DE 39: docs/interface.md, the table under "What is checked, in which order"."""
 
 import pytest
 

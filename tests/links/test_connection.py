@@ -1,4 +1,4 @@
-"""A connection carries any number of requests at once; replies come in any order (INTERFACE.md, "Wire", "Limits")."""
+"""A connection carries any number of requests at once; replies come in any order (docs/interface.md)."""
 
 import asyncio
 import socket
@@ -53,7 +53,7 @@ async def test_many_in_flight_are_answered_in_any_order(line: Line) -> None:
 
 @on_both_loops
 async def test_no_more_are_in_flight_than_the_limit_and_all_are_answered(line: Line) -> None:
-    """1,024 requests in flight a link; beyond that, reading pauses (INTERFACE.md, "Limits")."""
+    """1,024 requests in flight a link; beyond that, reading pauses (docs/interface.md, "Limits")."""
     release = asyncio.Event()
 
     async def wait(request: Request) -> Answer:
@@ -123,7 +123,7 @@ async def test_replies_of_one_turn_of_the_loop_leave_in_one_write(line: Line) ->
 
 @on_both_loops
 async def test_stopping_answers_what_is_in_flight_and_takes_nothing_new(line: Line) -> None:
-    """SIGTERM drains (INTERFACE.md, "Commands")."""
+    """SIGTERM drains (docs/interface.md, "Commands")."""
     client = await line.connect()
     client.send(purchase(1))
     request, answer = await line.engine.asked.get()

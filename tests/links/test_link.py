@@ -1,4 +1,4 @@
-"""The order of an answer up to the engine: format, MAC, acquirer's sign-on (INTERFACE.md, "What is checked")."""
+"""The order of an answer up to the engine: format, MAC, acquirer's sign-on (docs/interface.md, "What is checked")."""
 
 import pytest
 from msgspec.structs import replace

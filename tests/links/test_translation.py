@@ -1,4 +1,4 @@
-"""What a terminal's fields mean, and what a reply says: field by field as in INTERFACE.md, "Wire"."""
+"""What a terminal's fields mean, and what a reply says: field by field as in docs/interface.md, "Wire"."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -30,7 +30,7 @@ class Holder(Struct):
     wrong: int = 0
 
     def pay(self, amount: int, *, pin_is_right: bool) -> Reason:
-        """INTERFACE.md: first locked, then the PIN, the day's cap, the funds."""
+        """docs/interface.md: first locked, then the PIN, the day's cap, the funds."""
         if self.wrong >= TRIES:
             return Reason.PIN_LOCKED
         if not pin_is_right:

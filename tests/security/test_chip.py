@@ -124,7 +124,7 @@ def test_card_amount_and_currency_are_the_messages(tags: dict[str, str], changed
 @VECTORS
 @pytest.mark.parametrize("sequence", ["", "0", "000", "00"])
 def test_the_sequence_number_is_de_23_or_the_chips_or_00(tags: dict[str, str], sequence: str) -> None:
-    """INTERFACE, DE 23: a three-digit field whose last two count; else 5F34, else 00."""
+    """docs/interface.md, DE 23: a three-digit field whose last two count; else 5F34, else 00."""
     assert verify(tags, sequence=sequence).right
     assert verify(tags | {"5F34": "01"}, sequence=sequence).right is (sequence != "")
 

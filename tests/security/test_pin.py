@@ -154,7 +154,7 @@ async def test_a_flipped_bit_on_the_way_never_verifies(module: SoftwareSecurityM
 
 
 async def test_a_key_out_of_step_garbles_and_counts_no_try(module: SoftwareSecurityModule) -> None:
-    """INTERFACE: PIN_WRONG without a try counted, since a key out of step must not destroy cards."""
+    """docs/interface.md: PIN_WRONG without a try counted, since a key out of step must not destroy cards."""
     pvv = await module.make_pvv(PAN, "1234")
     block = under(ZPK[::-1], FORMAT_0)
     assert await module.verify_pin("970001", block, PAN, pvv) is PinFinding.GARBLED

@@ -92,7 +92,7 @@ async def settle() -> None:
 
 
 def answer(request: Message, code: str = "00", reason: str = "APPROVED", **fields: object) -> Message:
-    """A reply with the fields that INTERFACE's replies echo, and what is given."""
+    """A reply with the fields that replies echo, and what is given."""
     echoed = ("processing_code", "amount", "transmitted", "trace", "local_time", "local_date", "acquirer")
     echoed += ("terminal", "merchant", "currency", "network_code", "pan")
     reply = Message(

@@ -1,4 +1,4 @@
-"""What a terminal sends (INTERFACE.md, wire) and what it counts."""
+"""What a terminal sends (docs/interface.md, wire) and what it counts."""
 
 from datetime import UTC, datetime
 

@@ -289,7 +289,7 @@ def test_a_bitmap_in_lower_case_is_read() -> None:
 
 
 class TestMac:
-    """INTERFACE.md, DE 64/128: over the bytes as sent from the MTI to the last field before it."""
+    """docs/interface.md, DE 64/128: over the bytes as sent from the MTI to the last field before it."""
 
     MAC = "FEDCBA9876543210"
 

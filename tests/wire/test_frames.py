@@ -1,4 +1,4 @@
-"""Framing: INTERFACE.md, "Wire" (2-byte big-endian length) and "Bad input" (keep-alive, limit)."""
+"""Framing: docs/interface.md, "Wire" (2-byte big-endian length) and "Bad input" (keep-alive, limit)."""
 
 from contextlib import suppress
 

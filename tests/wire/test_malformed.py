@@ -1,4 +1,4 @@
-"""What can't be read: INTERFACE.md, "Bad input" and the fields table. A 30 echoes what was well-formed."""
+"""What can't be read: docs/interface.md, "Bad input" and the fields table. A 30 echoes what was well-formed."""
 
 import pytest
 

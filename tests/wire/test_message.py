@@ -19,7 +19,7 @@ DIGITS = "0123456789"
 
 
 class TestTrack2:
-    """INTERFACE.md, DE 35: PAN, `=` or `D`, expiry."""
+    """docs/interface.md, DE 35: PAN, `=` or `D`, expiry."""
 
     @pytest.mark.parametrize("separator", ["=", "D"])
     def test_either_separator(self, separator: str) -> None:
@@ -37,7 +37,7 @@ class TestTrack2:
 
 
 class TestCard:
-    """The PAN and the expiry, wherever they stand (INTERFACE.md, DE 2, 35, 14)."""
+    """The PAN and the expiry, wherever they stand (docs/interface.md, DE 2, 35, 14)."""
 
     def test_from_the_fields(self) -> None:
         message = Message(mti="0200", pan=PAN, expiry="2806")
@@ -64,7 +64,7 @@ ELEMENTS = st.builds(
 
 
 class TestElements:
-    """INTERFACE.md, DE 48: tag (2 letters), length (3 digits), value."""
+    """docs/interface.md, DE 48: tag (2 letters), length (3 digits), value."""
 
     @given(ELEMENTS)
     def test_what_is_written_is_read(self, elements: Elements) -> None:
@@ -101,7 +101,7 @@ class TestElements:
 
 
 class TestAmounts:
-    """INTERFACE.md, DE 54."""
+    """docs/interface.md, DE 54."""
 
     def test_written_out(self) -> None:
         available = AdditionalAmount("90", "02", "978", 18_100)
@@ -129,7 +129,7 @@ class TestAmounts:
 
 
 class TestOriginal:
-    """INTERFACE.md, DE 90 and DE 95."""
+    """docs/interface.md, DE 90 and DE 95."""
 
     TEXT = "0200" + "000042" + "0512103000" + "00000970001" + "00000000000"
 

@@ -1,4 +1,4 @@
-"""The messages table of INTERFACE.md, row by row."""
+"""The messages table of docs/interface.md, row by row."""
 
 import pytest
 from msgspec.structs import replace
