@@ -88,8 +88,6 @@ def serve(
         raise WrongUse("--clock goes with --demo only: real payments run on real time")
     if data is not None and database is not None:
         raise WrongUse("say either --data DIR or --database URL")
-    if database is not None:
-        _require_postgresql(database)
     settings = demo_data.read().config() if config is None else read(config)
     settings = _with_ports(settings, port, http_port)
     if demo:
@@ -109,7 +107,6 @@ def create(*, database: str, partitions: Annotated[int, Parameter(validator=Numb
     partitions
         How many parts the ledger has, each written by one process at a time: fixed for good when it is created.
     """
-    _require_postgresql(database)
     return _run(_create(database, partitions))
 
 
@@ -194,11 +191,6 @@ def _with_ports(config: Config, port: int | None, http_port: int | None) -> Conf
         first = msgspec.structs.replace(first, port=port)
     http_port = config.http_port if http_port is None else http_port
     return msgspec.structs.replace(config, links=(first, *others), http_port=http_port)
-
-
-def _require_postgresql(url: str) -> None:
-    if not url.startswith(("postgresql://", "postgres://")):
-        raise WrongUse("--database is no address of a PostgreSQL: it begins with postgresql://")
 
 
 def _instant(text: str) -> datetime:

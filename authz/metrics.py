@@ -45,6 +45,8 @@ class Metrics:
                            registry=registry)  # fmt: skip
         self.works = Gauge("authz_requests_in_engine", "Requests between their arrival and their answer.",
                            registry=registry)  # fmt: skip
+        self.clock_lag = Gauge("authz_clock_lag_seconds", "How far the clock is behind the newest record.",
+                               registry=registry)  # fmt: skip
         self.empty_ranges = Gauge("ledger_empty_ranges", "Ranges of the journal that are ready and empty.",
                                   registry=registry)  # fmt: skip
         self.connections = Gauge("authz_link_connections", "Open connections.", ["link"], registry=registry)

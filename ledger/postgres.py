@@ -43,6 +43,7 @@ TAKE_PATIENCE_MS = 300
 TAKE_ATTEMPTS_MAX = 4
 
 _FENCED = "LF001"
+_SESSION_ENDS = ("FATAL", "PANIC")
 _LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 
@@ -77,6 +78,7 @@ class PostgresStore:
     @classmethod
     async def open(cls, url: str, *, read_connections_max: int = READ_CONNECTIONS_MAX) -> Self:
         """Make a store of the ledger at `url`, the application role's. The database need not be there yet."""
+        schema.require_address(url)
         pool = await asyncpg.create_pool(
             url,
             min_size=0,
@@ -308,9 +310,11 @@ def _refusal(error: asyncpg.PostgresError) -> LedgerError:
 def _append_failure(error: Exception, connection: asyncpg.Connection) -> LedgerError:
     if isinstance(error, asyncpg.DataError):
         return Unavailable("a value of the batch doesn't fit its column: nothing was sent")
-    lost = isinstance(error, asyncpg.PostgresConnectionError) or connection.is_closed()
-    if isinstance(error, asyncpg.PostgresError) and not lost:
-        return _refusal(error)
+    if isinstance(error, asyncpg.PostgresError) and not connection.is_closed():
+        # A session that is ended from outside may have been waiting for its commit's acknowledgement.
+        ended = isinstance(error, asyncpg.PostgresConnectionError) or error.severity_en in _SESSION_ENDS
+        if not ended:
+            return _refusal(error)
     return OutcomeUnknown(f"the connection was lost in an append ({type(error).__name__})")
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from urllib.parse import urlsplit
 
 import asyncpg
 from msgspec import Struct
@@ -27,6 +28,10 @@ RANGE_SIZE = 2_000_000
 
 _CREATE_LOCK = 0x6C6564676572
 """Advisory lock: one `create` at a time in a database."""
+
+
+class AddressInvalid(LedgerError):
+    """The database's address can't be used: write it as postgresql://ROLE@HOST:PORT/NAME."""
 
 
 class ServerTooOld(LedgerError):
@@ -63,6 +68,17 @@ def queries() -> Mapping[str, str]:
     return dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
 
 
+def require_address(url: str) -> None:
+    """Raise `AddressInvalid` for what is no address of a PostgreSQL: no outage, which one would wait for."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("postgresql", "postgres") and parts.port != 0:
+            return
+    except ValueError:
+        pass
+    raise AddressInvalid("the database's address can't be used: write it as postgresql://ROLE@HOST:PORT/NAME")
+
+
 def require_server(connection: asyncpg.Connection) -> None:
     """Raise `ServerTooOld` for a server that the ledger can't run on."""
     version = connection.get_server_version()
@@ -85,6 +101,7 @@ async def create(superuser_url: str, partitions: int = 1, range_size: int = RANG
     `partitions` and `range_size` count only when the ledger is created: they are fixed from then on. All of it is
     one transaction. Raises `ServerTooOld` or `SchemaTooNew`.
     """
+    require_address(superuser_url)
     connection = await asyncpg.connect(superuser_url)
     try:
         require_server(connection)

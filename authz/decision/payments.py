@@ -38,7 +38,8 @@ class Case(Struct, frozen=True):
 
     def answer(self, reply: Reply, position: Position | None = None, transfers: tuple[Transfer, ...] = ()) -> Outcome:
         """Close the case: where no position is given, money stands as it stood."""
-        response = self.facts.evidence.response if self.verdict.authentic else None
+        # The cryptogram tells the chip that it was approved.
+        response = self.facts.evidence.response if self.verdict.authentic and reply.reason.approves else None
         return Outcome(replace(reply, response=response), self.holder, position or self.position, transfers)
 
     def refuse(self, reason: Reason) -> Outcome:

@@ -42,6 +42,10 @@ class Desk:
         self.drop()
         self._instant = max(self._now(), newest or self._now())
 
+    def lag(self) -> float:
+        """How far the clock is behind the newest record's instant, in seconds."""
+        return max(0.0, (self._instant - self._now()).total_seconds())
+
     def keep(self, holder: HolderId, line: Line | None) -> None:
         """Take in what the ledger holds of a passbook."""
         self._passbooks.put(holder, line)

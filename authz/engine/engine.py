@@ -65,9 +65,11 @@ class Engine:
         self._idle = asyncio.Event()
         self._idle.set()
         books_max, remembered_max = limits.passbooks_max // len(partitions), limits.remembered_max // len(partitions)
+        desks = [Desk(now, Passbooks(books_max), Recent(remembered_max)) for _ in partitions]
+        metrics.clock_lag.set_function(lambda: max(desk.lag() for desk in desks))
         self._writers = [
-            Writer(partition, store, Desk(now, Passbooks(books_max), Recent(remembered_max)), metrics, say, limits)
-            for partition in partitions
+            Writer(partition, store, desk, metrics, say, limits)
+            for partition, desk in zip(partitions, desks, strict=True)
         ]
         self._tasks: list[asyncio.Task[None]] = []
 

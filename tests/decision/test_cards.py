@@ -181,6 +181,12 @@ def test_a_right_cryptogram_is_seen_also_when_something_else_refuses() -> None:
     assert (outcome.reply.reason, after(outcome).cards[0].counter) == (Reason.PIN_WRONG, 7)
 
 
+def test_a_decline_brings_the_chip_no_cryptogram() -> None:
+    """The one that is made tells the chip that it was approved."""
+    outcome = pay(rich(card()), 1901, evidence=cryptogram(7))
+    assert (outcome.reply.reason, outcome.reply.response) == (Reason.DAILY_CAP, None)
+
+
 def test_a_forged_cryptogram_cant_use_up_a_cards_counters() -> None:
     outcome = pay(rich(card(counter=6)), 100, evidence=cryptogram(65_535, arqc=Check.WRONG))
     assert outcome.reply == Reply(Reason.ARQC_WRONG)

@@ -34,7 +34,7 @@ def test_a_hash_has_32_bytes_and_is_the_same_for_the_same_record(entry):
 
 
 def test_the_hash_covers_the_place(entry):
-    """LEDGER, what verify can know: `epoch` is inside the hash; so are partition, seq and the hash before."""
+    """`epoch` is inside the hash; so are partition, seq and the hash before."""
     places = [
         (GENESIS, MAIN, Seq(1), FIRST),
         (bytes(31) + b"\1", MAIN, Seq(1), FIRST),

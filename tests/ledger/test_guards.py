@@ -1,4 +1,4 @@
-"""LEDGER, who may do what: no role that the product uses can change, empty, detach or drop what was written."""
+"""No role that the product uses can change, empty, detach or drop what was written."""
 
 from collections.abc import Iterator
 
@@ -218,7 +218,7 @@ async def test_ddl_that_does_not_touch_the_ledger_passes(guarded):
 
 
 async def test_the_application_can_read_append_take_beat_and_add_ranges_and_nothing_else(guarded):
-    """LEDGER: SELECT, and EXECUTE on what writes. Nobody but it has either, except finance, who reads."""
+    """SELECT, and EXECUTE on what writes. Nobody but it has either, except finance, who reads."""
     tables = ["balance", "fence", "identity", "journal", "migration", "setting", "transfer"]
     functions = ["add_range", "append", "beat", "retake", "take"]
     for role, may_execute in (("authz", functions), ("finance", [])):
@@ -257,7 +257,7 @@ async def test_functions_that_write_are_the_owners_with_a_pinned_search_path(gua
 
 
 async def test_finance_holds_no_snapshot_for_longer_than_5_s(database):
-    """LEDGER, long reads: an old snapshot makes every append slower."""
+    """An old snapshot makes every append slower."""
     finance = await asyncpg.connect(database.finance_url)
     assert await finance.fetchval("SHOW transaction_timeout") == "5s"
     assert await finance.fetchval("SELECT coalesce(sum(balance), 0) FROM ledger.balance") == 0

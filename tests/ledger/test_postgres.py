@@ -11,6 +11,7 @@ from ledger import postgres as postgres_module
 from ledger import schema
 from ledger.chain import GENESIS, record_hash
 from ledger.postgres import PostgresStore
+from ledger.schema import AddressInvalid
 from ledger.store import (
     Fence,
     OutcomeUnknown,
@@ -31,7 +32,7 @@ shared_ledger = settings(
 
 @pytest.mark.parametrize("cut", ["before", "during", "after"])
 async def test_a_cut_append_is_settled_by_the_hash_at_its_last_seq(line, begin, entries, cut):
-    """LEDGER, unknown outcome: a batch is in only if the journal row at its last seq bears its hash."""
+    """An unknown outcome: a batch is in only if the journal row at its last seq bears its hash."""
     wire, store = line
     writer = await begin(store)
     await writer.append(entries.payment())
@@ -66,6 +67,28 @@ async def test_an_append_that_is_not_acknowledged_can_be_abandoned(postgres, sup
     assert (fence.head == 1) is (await postgres.hash_at(MAIN, Seq(1)) == records[0].hash)
 
 
+async def test_an_append_whose_session_is_ended_from_outside_is_unknown(postgres, superuser, begin, entries):
+    """The server says so (FATAL 57P01), but not how far the append had come."""
+    writer = await begin(postgres)
+    records = writer.place(entries.payment())
+    async with superuser.transaction():
+        await superuser.execute("SELECT FROM ledger.fence FOR UPDATE")
+        pending = asyncio.create_task(postgres.append(MAIN, writer.epoch, writer.head, writer.last, records))
+        await _waiting_for_a_lock(superuser)
+        await superuser.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'ledger writer%'"
+            " AND datname = current_database()"
+        )
+        with pytest.raises(OutcomeUnknown):
+            await pending
+
+
+async def test_an_address_that_is_none_is_said_to_be():
+    for address in ("postgresql://host:abc/x", "mysql://host/x"):
+        with pytest.raises(AddressInvalid):
+            await PostgresStore.open(address)
+
+
 async def test_a_cancelled_append_sends_no_cancel_request(postgres, superuser, begin, entries):
     """A CancelRequest could end the wait for a standby: the server must carry on as if nobody had stopped waiting."""
     writer = await begin(postgres)
@@ -81,7 +104,7 @@ async def test_a_cancelled_append_sends_no_cancel_request(postgres, superuser, b
 
 
 async def test_take_ends_a_session_that_holds_the_fence(postgres, database, superuser, begin):
-    """LEDGER, append, take, beat: take has a lock_timeout, then terminates what blocks it, and tries again."""
+    """Take has a lock_timeout, then terminates what blocks it, and tries again."""
     writer = await begin(postgres)
     half_dead = await asyncpg.connect(database.url)
     await half_dead.execute(f"BEGIN; SELECT ledger.beat(0, {writer.epoch})")
@@ -171,7 +194,7 @@ async def test_a_writers_session_says_what_it_is_and_has_its_limits(postgres, su
 
 
 async def test_rows_rebuild_the_record_and_its_hash(postgres, superuser, begin, entries, identities):
-    """LEDGER, what verify can know: the tables hold all that the hash covers, and identities agree with the journal."""
+    """The tables hold all that the hash covers, and identities agree with the journal."""
     writer = await begin(postgres)
     [record] = await writer.append(entries.payment("h1", next(identities), next(identities)))
     row = await superuser.fetchrow("SELECT * FROM ledger.journal")
@@ -229,7 +252,7 @@ async def test_records_cross_from_one_range_to_the_next(cluster, superuser, begi
 
 
 async def test_the_passbook_is_read_by_its_index(postgres, superuser, begin, entries):
-    """LEDGER, tables: newest-first reads stop at the newest range, so no range may be scanned."""
+    """Newest-first reads stop at the newest range, so no range may be scanned."""
     writer = await begin(postgres)
     for _ in range(4):
         await writer.append(*(entries.payment(f"h{number}") for number in range(256)))
