@@ -20,8 +20,11 @@ from authz.clock import Now, SimulatedClock, system_clock
 from authz.config import Config, ConfigInvalid, read
 from authz.database import Embedded
 from authz.engine import schema
+from authz.replay import Difference
+from authz.replay import replay as decide_again
 from authz.service import NotStarted, running
 from ledger.embedded import EmbeddedError
+from ledger.source import NoLedgerNamed, Source, address
 from ledger.store import LedgerError
 
 DONE, FINDING, WRONG = 0, 1, 2
@@ -42,7 +45,7 @@ class WrongUse(Exception):
     """The options don't fit together."""
 
 
-MISTAKES = (WrongUse, ConfigInvalid, NotStarted, EmbeddedError, LedgerError)
+MISTAKES = (WrongUse, NoLedgerNamed, ConfigInvalid, NotStarted, EmbeddedError, LedgerError)
 
 
 @app.command
@@ -108,6 +111,26 @@ def create(*, database: str, partitions: Annotated[int, Parameter(validator=Numb
         How many parts the ledger has, each written by one process at a time: fixed for good when it is created.
     """
     return _run(_create(database, partitions))
+
+
+@app.command
+def replay(*, source: Source | None = None) -> int:
+    """Decide every record of a ledger again, and compare: replies, transfers and positions must come out the same.
+
+    Exit 0 if they all do, 1 if one doesn't: the first is named, with what comes out otherwise.
+
+    Parameters
+    ----------
+    source
+        Where the ledger is.
+    """
+    with address(source) as url:
+        outcome = asyncio.run(decide_again(url))
+    if isinstance(outcome, Difference):
+        sys.stderr.write(f"authz: {outcome}\n")
+        return FINDING
+    sys.stdout.write(f"{outcome.records:,} records decided again: each came out as it is recorded\n")
+    return DONE
 
 
 @app.command

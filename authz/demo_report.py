@@ -11,6 +11,7 @@ from rich.text import Text
 
 from authz.decision.outcomes import Reason
 from authz.links.codes import RESPONSE_CODES
+from authz.replay import Difference, Replayed, replay
 from ledger.verify import Finding, Report, verify
 
 _DECISIONS = """
@@ -57,6 +58,7 @@ class Books(Struct, frozen=True):
     balances: Mapping[str, tuple[int, int]]
     terminals: Mapping[str, tuple[int, int]]
     verified: Report | Finding
+    replayed: Replayed | Difference
 
 
 async def audit(url: str, console: Console) -> Books:
@@ -70,7 +72,9 @@ async def audit(url: str, console: Console) -> Books:
         await connection.close()
     with console.status("walking the hash chain …"):
         verified = await verify(url)
-    return Books(decisions, balances, terminals, verified)
+    with console.status("deciding everything again …"):
+        replayed = await replay(url)
+    return Books(decisions, balances, terminals, verified, replayed)
 
 
 def show(console: Console, lunch: Lunch, books: Books) -> bool:
@@ -87,6 +91,7 @@ def show(console: Console, lunch: Lunch, books: Books) -> bool:
         (answered, f"every one of {lunch.payments:,} requests was answered, and is one record of the journal"),
         (balanced, "the trial balance is 0.00"),
         (isinstance(books.verified, Report), _verified(books.verified)),
+        (isinstance(books.replayed, Replayed), _replayed(books.replayed)),
         (agreed, f"{len(paid)} terminals' totals, {_euros(_total(paid))} in all, equal the ledger's"),
     ]
     for good, what in held:
@@ -135,6 +140,12 @@ def _verified(verified: Report | Finding) -> str:
     if isinstance(verified, Finding):
         return str(verified)
     return f"the chain of {verified.records:,} records is unbroken, every position equals its accounts"
+
+
+def _replayed(replayed: Replayed | Difference) -> str:
+    if isinstance(replayed, Difference):
+        return str(replayed)
+    return f"decided again from the journal, all {replayed.records:,} records come out the same"
 
 
 def _total(terminals: Mapping[str, tuple[int, int]]) -> int:

@@ -2,10 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -17,8 +14,8 @@ from rich.table import Column, Table
 
 from ledger.balances import Balance
 from ledger.balances import balances as read_balances
-from ledger.embedded import DATABASE, EmbeddedError, EmbeddedServer
-from ledger.schema import FINANCE_ROLE
+from ledger.embedded import EmbeddedError
+from ledger.source import NoLedgerNamed, Source, address
 from ledger.store import LedgerError
 from ledger.values import Cents, Partition
 from ledger.verify import Finding, Report
@@ -36,25 +33,6 @@ app = App(
     exit_on_error=False,
     result_action="return_value",
 )
-
-
-class WrongUse(Exception):
-    """The options don't fit together."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Source:
-    """Where the ledger is."""
-
-    database: str | None = None
-    """The address of its database, as role `finance` or any that can read it: postgresql://finance@host/name"""
-
-    data: Path | None = None
-    """The data folder of an authorizer with an embedded PostgreSQL, which is started if it isn't running."""
-
-    pg_bin: Path | None = None
-    """With --data, a folder with PostgreSQL's programs, instead of those that came along."""
 
 
 AsJson = Annotated[bool, Parameter(name="--json", negative="")]
@@ -75,7 +53,7 @@ def verify(*, source: Source | None = None, partition: int | None = None, as_jso
     as_json
         Print the result as JSON.
     """
-    with _address(source) as url:
+    with address(source) as url:
         outcome = asyncio.run(_prove(url, None if partition is None else Partition(partition)))
     if as_json:
         _print_json({"sound": isinstance(outcome, Report), "result": outcome})
@@ -99,7 +77,7 @@ def balances(*, source: Source | None = None, prefix: str = "", as_json: AsJson 
     as_json
         Print them as JSON, in cents.
     """
-    with _address(source) as url:
+    with address(source) as url:
         found = asyncio.run(read_balances(url, prefix))
     if as_json:
         _print_json(found)
@@ -114,30 +92,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = app(sys.argv[1:] if arguments is None else arguments)
     except CycloptsError as wrong:
         return _complain(f"{' '.join(str(wrong).split()).rstrip('.')}; see ledger --help")
-    except (WrongUse, EmbeddedError, LedgerError) as wrong:
+    except (NoLedgerNamed, EmbeddedError, LedgerError) as wrong:
         return _complain(str(wrong))
     except KeyboardInterrupt:
         return INTERRUPTED
     return code if isinstance(code, int) else SOUND
-
-
-@contextmanager
-def _address(source: Source | None) -> Iterator[str]:
-    """Find the database. A server that was started for this is stopped again, unless somebody uses it by now."""
-    source = source or Source()
-    if source.database is not None and source.data is None:
-        yield source.database
-        return
-    if source.data is None or source.database is not None:
-        raise WrongUse("say where the ledger is: either --database URL or --data DIR")
-    if not (source.data / "postgresql").exists():
-        raise WrongUse(f"{source.data} holds no ledger: name the --data folder of an authorizer that has run")
-    server = EmbeddedServer.start(source.data, pg_bin=source.pg_bin)
-    try:
-        yield server.url(FINANCE_ROLE, DATABASE)
-    finally:
-        if server.started_here and not asyncio.run(server.is_used()):
-            server.stop()
 
 
 async def _prove(url: str, partition: Partition | None) -> Finding | Report:

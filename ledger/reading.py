@@ -1,17 +1,29 @@
 """Reading a ledger as finance does: without a writer, without a long snapshot, up to a head noted at the start."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
 
 from ledger import schema
 from ledger.store import LedgerError, Unavailable
-from ledger.values import Partition
+from ledger.values import Entry, HolderId, Partition, Seq, Transfer, unpack_identities
 
 CONNECT_TIMEOUT_S = 10
 TRANSACTION_TIMEOUT_S = 5
-"""An older snapshot keeps the fence's dead versions, and makes every append slower (docs/ledger.md, "Long reads")."""
+"""An older snapshot keeps the fence's dead versions, and makes every append slower."""
+CHUNK_RECORDS_MAX = 2_000
+BEFORE_ALL = -(2**63)
+"""Below any number that a record could bear, tampered with or not."""
+
+_RECORDS = """
+SELECT seq, epoch, at, kind, holder, request, reply, reason, "position", identities, hash
+  FROM ledger.journal WHERE partition = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4"""
+
+_TRANSFERS = """
+SELECT seq, line, debit, credit, amount, currency
+  FROM ledger.transfer WHERE partition = $1 AND seq > $2 AND seq <= $3 ORDER BY seq, line"""
 
 
 class PartitionUnknown(LedgerError):
@@ -25,6 +37,7 @@ async def reader(url: str) -> AsyncIterator[asyncpg.Connection]:
     Raises `Unavailable` where the database can't be read, `SchemaTooOld` where it holds no ledger, and what
     `schema.require_server` and `schema.require_version` raise.
     """
+    schema.require_address(url)
     try:
         connection = await asyncpg.connect(
             url, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": "ledger reader", "jit": "off"}
@@ -38,7 +51,7 @@ async def reader(url: str) -> AsyncIterator[asyncpg.Connection]:
             connection.terminate()
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
         raise schema.SchemaTooOld("this database has no ledger: name the one that the authorizer uses") from None
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         reason = f"SQLSTATE {error.sqlstate}, " if isinstance(error, asyncpg.PostgresError) else ""
         raise Unavailable(
             f"the database can't be read ({reason}{type(error).__name__}): check its address, and that it runs"
@@ -54,3 +67,35 @@ async def partitions(connection: asyncpg.Connection, only: Partition | None = No
     if only not in known:
         raise PartitionUnknown(f"the ledger has no partition {only}: it has {', '.join(map(str, known))}")
     return [only]
+
+
+async def chunks(
+    connection: asyncpg.Connection, partition: Partition, head: Seq
+) -> AsyncIterator[Sequence[tuple[asyncpg.Record, Sequence[asyncpg.Record]]]]:
+    """Read a partition's records up to `head` in their order, each with its transfers, by keyset.
+
+    Each chunk is a statement or two of its own: append-only makes what is read consistent.
+    """
+    after = BEFORE_ALL
+    while rows := await connection.fetch(_RECORDS, partition, after, head, CHUNK_RECORDS_MAX):
+        last = rows[-1]["seq"]
+        transfers: defaultdict[int, list[asyncpg.Record]] = defaultdict(list)
+        for row in await connection.fetch(_TRANSFERS, partition, after, last):
+            transfers[row["seq"]].append(row)
+        yield [(row, transfers.get(row["seq"], ())) for row in rows]
+        after = last
+
+
+def entry_of(row: asyncpg.Record, transfers: Iterable[asyncpg.Record]) -> Entry:
+    """Put a record's entry together again from its rows, as the writer hashed it."""
+    return Entry(
+        at=row["at"],
+        kind=row["kind"],
+        holder=row["holder"] and HolderId(row["holder"]),
+        request=row["request"],
+        reply=row["reply"],
+        reason=row["reason"],
+        position=row["position"],
+        transfers=tuple(Transfer(one["debit"], one["credit"], one["amount"]) for one in transfers),
+        identities=unpack_identities(row["identities"]),
+    )

@@ -5,7 +5,6 @@ written can be verified, and append-only makes what is read consistent. What som
 whole can hide is said in docs/ledger.md, "What verify can and can't know".
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 
@@ -13,37 +12,23 @@ import asyncpg
 from msgspec import Struct
 
 from ledger.chain import GENESIS, record_hash
-from ledger.reading import partitions, reader
+from ledger.reading import BEFORE_ALL, chunks, entry_of, partitions, reader
 from ledger.refold import Refold
 from ledger.values import (
     EURO,
-    Entry,
     Epoch,
-    HolderId,
     Partition,
     Seq,
-    Transfer,
     unpack_identities,
 )
 
-CHUNK_RECORDS_MAX = 2_000
 CHUNK_IDENTITIES_MAX = 10_000
-
-_BEFORE_ALL = -(2**63)
 
 _FENCE = """
 SELECT f.epoch, f.head, f.hash, (
            SELECT j.seq FROM ledger.journal AS j WHERE j.partition = f.partition ORDER BY j.seq DESC LIMIT 1
        ) AS newest
   FROM ledger.fence AS f WHERE f.partition = $1"""
-
-_RECORDS = """
-SELECT seq, epoch, at, kind, holder, request, reply, reason, "position", identities, hash
-  FROM ledger.journal WHERE partition = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4"""
-
-_TRANSFERS = """
-SELECT seq, line, debit, credit, amount, currency
-  FROM ledger.transfer WHERE partition = $1 AND seq > $2 AND seq <= $3 ORDER BY seq, line"""
 
 # Transfers between 1 and the head stand under records there, or a record is missing, which the walk finds.
 _STRAY_TRANSFER = """
@@ -178,30 +163,18 @@ class _Walk:
         )
 
     async def _records(self, head: Seq) -> Finding | None:
-        after = _BEFORE_ALL
-        while True:
-            rows = await self.connection.fetch(_RECORDS, self.partition, after, head, CHUNK_RECORDS_MAX)
-            if not rows:
-                return None
-            last = rows[-1]["seq"]
-            transfers = await self._transfers(after, last)
+        async for chunk in chunks(self.connection, self.partition, head):
             sound: list[asyncpg.Record] = []
             flawed = None
-            for row in rows:
-                if flawed := self._check(row, transfers.get(row["seq"], ())):
+            for row, transfers in chunk:
+                if flawed := self._check(row, transfers):
                     break
                 sound.append(row)
             if flawed := await self._missing_identity(sound) or flawed:
                 return flawed
             if self.progress:
                 self.progress(self.partition, self.seq, head)
-            after = last
-
-    async def _transfers(self, after: int, last: int) -> dict[int, list[asyncpg.Record]]:
-        found: defaultdict[int, list[asyncpg.Record]] = defaultdict(list)
-        for row in await self.connection.fetch(_TRANSFERS, self.partition, after, last):
-            found[row["seq"]].append(row)
-        return found
+        return None
 
     def _check(self, row: asyncpg.Record, transfers: Sequence[asyncpg.Record]) -> Finding | None:
         """Hold one record against the one before it, and step behind it."""
@@ -215,7 +188,7 @@ class _Walk:
         for line, transfer in enumerate(transfers, 1):
             if transfer["line"] != line or transfer["currency"] != EURO:
                 return self._finding(seq, Flaw.TRANSFER, f"its transfer {transfer['line']} was not written with it")
-        entry = _entry(row, transfers)
+        entry = entry_of(row, transfers)
         if record_hash(self.hash, self.partition, seq, epoch, entry) != row["hash"]:
             return self._finding(
                 seq, Flaw.HASH, "it isn't what was written: its hash doesn't cover its content and the record before"
@@ -268,7 +241,7 @@ class _Walk:
 
     async def _identities(self) -> Finding | int:
         """Hold every identity against the record that it names, in one ordered pass; return how many there are."""
-        count, stamp, digest = 0, _BEFORE_ALL, b""
+        count, stamp, digest = 0, BEFORE_ALL, b""
         while rows := await self.connection.fetch(_IDENTITIES, self.partition, stamp, digest, CHUNK_IDENTITIES_MAX):
             for row in rows:
                 if not row["recorded"]:
@@ -279,18 +252,3 @@ class _Walk:
 
     def _finding(self, seq: Seq, flaw: Flaw, what: str) -> Finding:
         return Finding(self.partition, seq, flaw, what)
-
-
-def _entry(row: asyncpg.Record, transfers: Iterable[asyncpg.Record]) -> Entry:
-    """Put a record's entry together again from its rows, as the writer hashed it."""
-    return Entry(
-        at=row["at"],
-        kind=row["kind"],
-        holder=row["holder"] and HolderId(row["holder"]),
-        request=row["request"],
-        reply=row["reply"],
-        reason=row["reason"],
-        position=row["position"],
-        transfers=tuple(Transfer(one["debit"], one["credit"], one["amount"]) for one in transfers),
-        identities=unpack_identities(row["identities"]),
-    )

@@ -1,23 +1,17 @@
 """A partition's memory, and the synchronous decision over it. No I/O and no await: what it needs is there, or named."""
 
 from datetime import datetime
-from typing import TypeVar
 
 from authz.clock import Now
 from authz.decision.decide import decide
-from authz.decision.evidence import Facts
-from authz.decision.outcomes import Reason, Reply
-from authz.decision.position import Position
-from authz.decision.programme import Programme
-from authz.decision.reference import Employer, Merchant, employer_passbook, programme_passbook
+from authz.decision.outcomes import Reason, Reply, State
+from authz.engine.facts import facts_of, passbooks_read
 from authz.engine.identities import Known, Recent, content_of
 from authz.engine.passbooks import Passbook, Passbooks
 from authz.engine.requests import Answer
 from authz.engine.work import Batch, Books, Decided, Work
 from ledger.store import Line
 from ledger.values import HolderId
-
-S = TypeVar("S")
 
 
 class Desk:
@@ -84,17 +78,11 @@ class Desk:
                 self._recent.forget(one.known)
 
     def _needs(self, work: Work) -> tuple[HolderId | None, ...]:
-        """The passbooks of the holder, the merchant, the employer and the programme, as far as they are known."""
-        position = _state_of(self._book(work.holder), Position)
-        if position is None:
-            return work.holder, work.merchant, None, None
-        card = position.card(work.card) if work.card is not None else None
-        return (
-            work.holder,
-            work.merchant,
-            employer_passbook(position.employer) if position.employer else None,
-            programme_passbook(card.programme) if card is not None else None,
-        )
+        return passbooks_read(work.holder, work.merchant, work.card, self._state_of)
+
+    def _state_of(self, holder: HolderId | None) -> State | None:
+        book = self._book(holder)
+        return book.state if book is not None else None
 
     def _book(self, holder: HolderId | None) -> Passbook | None:
         return self._passbooks.get(holder) if holder is not None else None
@@ -102,20 +90,10 @@ class Desk:
     def _decide_anew(self, work: Work) -> Decided:
         self._instant = max(self._now(), self._instant)
         books = Books(*map(self._book, self._needs(work)))
-        outcome = decide(
-            work.command,
-            Facts(
-                instant=self._instant,
-                evidence=work.evidence,
-                position=_state_of(books.holder, Position),
-                holder=work.holder,
-                merchant=_state_of(books.merchant, Merchant),
-                employer=_state_of(books.employer, Employer),
-                programme=_state_of(books.programme, Programme),
-            ),
-        )
+        states = [None if book is None else book.state for book in books.all()]
+        outcome = decide(work.command, facts_of(self._instant, work.evidence, work.holder, states))
         if outcome.holder is None:
-            books = Books(None, books.merchant, books.employer, books.programme)
+            books = Books(merchant=books.merchant)
         elif books.holder is not None:
             books.holder.state = outcome.state
             books.holder.pins += 1
@@ -124,10 +102,6 @@ class Desk:
             known = Known(work.keys, Answer(work.command, outcome.reply))
             self._recent.add(known)
         return Decided(work, outcome, books, self._instant, known)
-
-
-def _state_of(book: Passbook | None, kind: type[S]) -> S | None:
-    return book.state if book is not None and isinstance(book.state, kind) else None
 
 
 def _reused(work: Work) -> Answer:

@@ -45,14 +45,13 @@ class Books(Struct, frozen=True):
     employer: Passbook | None = None
     programme: Passbook | None = None
 
-    def used(self) -> tuple[int, int, int, int]:
+    def all(self) -> tuple[Passbook | None, ...]:
+        """Each of them, in the order above."""
+        return self.holder, self.merchant, self.employer, self.programme
+
+    def used(self) -> tuple[int, ...]:
         """The records that stand in them now, by seq; 0 where there is none."""
-        return (
-            self.holder.seq if self.holder else 0,
-            self.merchant.seq if self.merchant else 0,
-            self.employer.seq if self.employer else 0,
-            self.programme.seq if self.programme else 0,
-        )
+        return tuple(book.seq if book else 0 for book in self.all())
 
 
 class Inputs(Struct, frozen=True):
@@ -64,7 +63,7 @@ class Inputs(Struct, frozen=True):
 
     command: Command
     evidence: Evidence
-    used: tuple[int, int, int, int]
+    used: tuple[int, ...]
 
 
 class Decided(Struct):

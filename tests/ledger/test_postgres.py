@@ -182,7 +182,7 @@ async def test_a_writers_session_says_what_it_is_and_has_its_limits(postgres, su
     writer = await begin(postgres)
     assert (
         await superuser.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1",
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND datname = current_database()",
             f"ledger writer, partition 0, epoch {writer.epoch}",
         )
         == 1

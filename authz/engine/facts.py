@@ -1,0 +1,52 @@
+"""Which passbooks a decision reads, and what it is told of them: the same for the engine and for a replay."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from authz.decision.commands import CardId
+from authz.decision.evidence import Evidence, Facts
+from authz.decision.outcomes import State
+from authz.decision.position import Position
+from authz.decision.programme import Programme
+from authz.decision.reference import Employer, Merchant, employer_passbook, programme_passbook
+from ledger.values import HolderId
+
+S = TypeVar("S")
+
+
+def passbooks_read(
+    holder: HolderId | None,
+    merchant: HolderId | None,
+    card: CardId | None,
+    state_of: Callable[[HolderId | None], State | None],
+) -> tuple[HolderId | None, ...]:
+    """The passbooks of the holder, the merchant, the employer and the programme, as far as they are known."""
+    position = state_of(holder)
+    if not isinstance(position, Position):
+        return holder, merchant, None, None
+    used = position.card(card) if card is not None else None
+    return (
+        holder,
+        merchant,
+        employer_passbook(position.employer) if position.employer else None,
+        programme_passbook(used.programme) if used is not None else None,
+    )
+
+
+def facts_of(instant: datetime, evidence: Evidence, holder: HolderId | None, states: Sequence[State | None]) -> Facts:
+    """Put the facts together. `states` are those of `passbooks_read`, in its order."""
+    position, merchant, employer, programme = states
+    return Facts(
+        instant=instant,
+        evidence=evidence,
+        position=_only(Position, position),
+        holder=holder,
+        merchant=_only(Merchant, merchant),
+        employer=_only(Employer, employer),
+        programme=_only(Programme, programme),
+    )
+
+
+def _only(kind: type[S], state: State | None) -> S | None:
+    return state if isinstance(state, kind) else None
