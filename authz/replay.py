@@ -101,7 +101,7 @@ def _differs(seq: Seq, entry: Entry, lines: dict[HolderId, _Line]) -> str | None
         ("position", None if text is None else text.decode(), entry.position),
     ):
         if again != recorded:
-            return f"its {word} comes out otherwise"
+            return f"its {word} would be another now"
     if outcome.holder is not None and text is not None:
         lines[outcome.holder] = _Line(seq, text)
     return None
