@@ -13,11 +13,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from ledger import accounts, schema, verify
+from ledger import accounts, reading, schema, verify
 from ledger.chain import extend
 from ledger.postgres import PostgresStore
 from ledger.reading import PartitionUnknown
-from ledger.store import Unavailable
+from ledger.store import LedgerError, Unavailable
 from ledger.values import (
     Cents,
     Entry,
@@ -95,7 +95,7 @@ async def write(url: str, entries: Sequence[Entry], *, batch: int = 5) -> None:
 @pytest.fixture(autouse=True)
 def chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small chunks: every ledger here is read in several."""
-    monkeypatch.setattr(verify, "CHUNK_RECORDS_MAX", 5)
+    monkeypatch.setattr(reading, "CHUNK_RECORDS_MAX", 5)
     monkeypatch.setattr(verify, "CHUNK_IDENTITIES_MAX", 7)
 
 
@@ -336,8 +336,15 @@ async def test_a_database_without_a_ledger_is_named_as_such(cluster: Any) -> Non
         await verify.verify(cluster.url("postgres", "postgres"))
 
 
-@pytest.mark.parametrize("url", ["postgresql://finance@/x?host=/nowhere", "nonsense", "postgresql://h:port/x"])
-async def test_a_database_that_cannot_be_reached_is_one_line(url: str) -> None:
-    with pytest.raises(Unavailable) as caught:
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("postgresql://finance@/x?host=/nowhere", Unavailable),
+        ("nonsense", schema.AddressInvalid),
+        ("postgresql://h:port/x", schema.AddressInvalid),
+    ],
+)
+async def test_a_database_that_cannot_be_reached_is_one_line(url: str, wrong: type[LedgerError]) -> None:
+    with pytest.raises(wrong) as caught:
         await verify.verify(url)
     assert "\n" not in str(caught.value)
