@@ -30,7 +30,7 @@ from ledger.store import LedgerError, Unavailable
 from ledger.values import Partition, Seq
 
 RETRY_EVERY_S = 0.25
-COLLECTOR_THRESHOLDS = (50_000, 20, 100)
+COLLECTOR_THRESHOLDS = (10_000, 20, 100)
 """Objects made between young collections, young ones between middle ones, middle ones between full ones."""
 FIRST_DAY_ZONE = ZoneInfo("Europe/Paris")
 
