@@ -53,6 +53,12 @@ class Metrics:
         self.frames_dropped = Counter(
             "authz_frames_dropped", "Frames that got no reply, by why.", ["link", "why"], registry=registry
         )
+        self.malformed = Counter(
+            "authz_malformed",
+            "Requests answered 30, by the number of the field that is missing or ill-formed (0: the whole).",
+            ["link", "field"],
+            registry=registry,
+        )
         self.links_closed = Counter(
             "authz_links_closed", "Connections that the engine closed, by why.", ["link", "why"], registry=registry
         )

@@ -121,6 +121,7 @@ class Connection(asyncio.Protocol):
 
     def _take(self, frame: bytes, deadline: float) -> None:
         """Begin to answer one frame."""
+        malformed: Malformed | None = None
         try:
             message = self._link.codec.decode(frame)
         except Unreadable:
@@ -130,20 +131,18 @@ class Connection(asyncio.Protocol):
                 self.close("unreadable")
             return
         except Malformed as error:
-            message, malformed = error.partial, True
-        else:
-            malformed = False
+            message, malformed = error.partial, error
         self._unreadable_in_a_row = 0
         if is_response(message.mti):
             self._drop("response")
             return
-        task = self._loop.create_task(self._answer(frame, message, deadline, malformed=malformed))
+        task = self._loop.create_task(self._answer(frame, message, deadline, malformed))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
-    async def _answer(self, frame: bytes, message: Message, deadline: float, *, malformed: bool) -> None:
+    async def _answer(self, frame: bytes, message: Message, deadline: float, malformed: Malformed | None) -> None:
         try:
-            reply = await self._reply(frame, message, deadline, malformed=malformed)
+            reply = await self._reply(frame, message, deadline, malformed)
         except Exception as error:  # not even a refusal could be written
             self._log("request not answered", error=type(error).__name__)
             self._drop("unanswerable")
@@ -154,9 +153,11 @@ class Connection(asyncio.Protocol):
                 self._loop.call_soon(self._flush)
             self._replies.append(self._framer.frame(reply))
 
-    async def _reply(self, frame: bytes, message: Message, deadline: float, *, malformed: bool) -> bytes | None:
-        if malformed:
-            return await self._link.refuse(message, Reason.FORMAT)
+    async def _reply(
+        self, frame: bytes, message: Message, deadline: float, malformed: Malformed | None
+    ) -> bytes | None:
+        if malformed is not None:
+            return await self._link.reject(malformed)
         try:
             return await self._link.answer(frame, message, self._session, deadline)
         except Exception as error:  # a defect costs its own request, and is told without content

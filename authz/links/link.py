@@ -53,8 +53,13 @@ class Link:
                 return await self.refuse(message, Reason.MAC_WRONG)
             reply = await self._reply(message, session, deadline)
         except Malformed as error:
-            return await self.refuse(error.partial, Reason.FORMAT)
+            return await self.reject(error)
         return None if reply is None else await self._encode(reply, signed=message.mac is not None)
+
+    async def reject(self, error: Malformed) -> bytes:
+        """Answer what is ill-formed, and count which field it was."""
+        self.metrics.malformed.labels(self.terms.acquirer, error.field).inc()
+        return await self.refuse(error.partial, Reason.FORMAT)
 
     async def refuse(self, message: Message, reason: Reason) -> bytes:
         """Answer what can't be taken."""

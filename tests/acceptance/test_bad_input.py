@@ -102,10 +102,12 @@ def test_a_length_of_0_keeps_the_link_alive(authorizer: Authorizer) -> None:
 def test_a_letter_in_de_4(authorizer: Authorizer) -> None:
     request = purchase("0030", 1)
     frame = encoded(request).replace(b"000000000001", b"00000000000A", 1)
+    before = authorizer.counted("authz_malformed_total", field="4")
     with Line(authorizer.port) as line:
         reply = CODEC.decode(line.ask_bytes(frame))
         refused_for_its_format(reply, request, without=4)
         assert line.ask(request).response_code == "00"
+    assert authorizer.counted("authz_malformed_total", field="4") - before == 1
 
 
 @pytest.mark.parametrize(
