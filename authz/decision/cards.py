@@ -70,9 +70,8 @@ def _status(card: Card, command: Payment, generation: Generation, today: date) -
 
 
 def _expired(card: Card, command: Payment, today: date) -> bool:
-    shown = command.expiry or ("" if command.entry in REMOTE else card.expiry)
     last_month = 2000 + int(card.expiry[:2]), int(card.expiry[2:])
-    return shown != card.expiry or (today.year, today.month) > last_month
+    return (command.expiry or card.expiry) != card.expiry or (today.year, today.month) > last_month
 
 
 def _pin(card: Card, command: Payment, evidence: Evidence, programme: Programme, generation: Generation) -> Verdict:

@@ -41,6 +41,9 @@ INQUIRY = Rule("balance inquiry", tuple(field for field in _PAYMENT if field not
 INQUIRY_TRANSACTIONS = ("30", "31")
 """First two digits of a processing code that make a 0100 or 0200 an inquiry."""
 
+TYPED_ENTRIES = ("81", "01")
+"""First two digits of an entry mode (DE 22) in which somebody typed the card's number: e-commerce, manual."""
+
 
 def is_response(mti: str) -> bool:
     """Tell whether a message answers another (third digit odd).
@@ -85,7 +88,7 @@ def check_mandatory(message: Message) -> None:
     """Test a request against its row of the table.
 
     Raises `Malformed`, with the message as its `partial`, for a request type that has no row (field 0), for the
-    first field that is missing, and for an inquiry with an amount other than zero.
+    first field that is missing (DE 14 too, where the number was typed), and for an inquiry with an amount.
     """
     inquiry = is_inquiry(message)
     rule = INQUIRY if inquiry else RULES.get(first_mti(message.mti))
@@ -97,8 +100,14 @@ def check_mandatory(message: Message) -> None:
                 break
         else:
             raise Malformed(alternatives[0], f"mandatory in a request of this type ({rule.meaning})", message)
+    if _is_typed(message) and message.card_expiry is None:
+        raise Malformed(14, "mandatory where the card's number was typed", message)
     if inquiry and message.amount is not None and int(message.amount):
         raise Malformed(4, "absent or zero expected in a balance inquiry", message)
+
+
+def _is_typed(message: Message) -> bool:
+    return message.entry_mode is not None and message.entry_mode[:2] in TYPED_ENTRIES
 
 
 def _has(message: Message, field: int) -> bool:

@@ -117,3 +117,16 @@ def test_a_replys_mti(request_mti: str, reply: str) -> None:
 def test_a_repeat_ends_in_1() -> None:
     assert [mti for mti in REPLIES if is_repeat(mti)] == ["0101", "0121", "0201", "0221", "0401", "0421", "0521"]
     assert first_mti("0201") == first_mti("0200") == "0200"
+
+
+@pytest.mark.parametrize("entry_mode", ["812", "010"])
+@pytest.mark.parametrize("mti", ["0100", "0200", "0201"])
+def test_where_the_number_was_typed_the_expiry_is_mandatory(mti: str, entry_mode: str) -> None:
+    """DE 14: mandatory for entry modes 81 and 01; track 2's expiry counts as DE 14."""
+    message = a_message(mti, PAYMENT, entry_mode=entry_mode)
+    with pytest.raises(Malformed) as caught:
+        check_mandatory(message)
+    assert caught.value.field == 14
+    check_mandatory(replace(message, expiry="2806"))
+    check_mandatory(replace(message, track2="9250100000000014=2806201"))
+    check_mandatory(replace(message, entry_mode="051"))
