@@ -19,6 +19,9 @@ from authz.metrics import Metrics
 STOP_MAX_S = 1
 BACKLOG_MAX = 128
 
+_EXPOSITION = CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8")
+"""Litestar adds the character set itself."""
+
 
 class Readiness(Struct, frozen=True):
     """Whether payments would be decided now, and if not, why."""
@@ -45,7 +48,7 @@ def application(engine: Engine, metrics: Metrics) -> Litestar:
     @get("/metrics", sync_to_thread=False, include_in_schema=False)
     def exposition() -> Response[bytes]:
         """What the engine counts, for Prometheus."""
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(metrics.registry), media_type=_EXPOSITION)
 
     return Litestar(
         [healthz, readyz, exposition],

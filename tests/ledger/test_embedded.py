@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL (docs/rules.md, "Facts about the parts"; docs/interface.md, "Commands")."""
+"""The embedded PostgreSQL: its own account, its own socket, found again by its data folder."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Dialects are data: docs/interface.md, "Wire: dialect iso87ascii"; the file format is authz.wire.dialect's."""
+"""Dialects are data: docs/interface.md, "Wire"; the file format is authz.wire.dialect's."""
 
 from pathlib import Path
 
