@@ -131,9 +131,7 @@ class DemoLoader:
             async with places:
                 await self._enter_holder(mine, programmes[mine[0].employer])
 
-        async with asyncio.TaskGroup() as group:
-            for _, mine in groupby(cards, key=lambda card: card.holder):
-                group.create_task(enter(list(mine)))
+        await asyncio.gather(*[enter(list(mine)) for _, mine in groupby(cards, key=lambda card: card.holder)])
 
     async def _enter_holder(self, cards: list[DemoCard], programme: str) -> None:
         first = cards[0]

@@ -63,16 +63,17 @@ class Service:
         self.http_port = 0
 
     async def adopt_programmes(self) -> None:
-        """Put the shipped programmes in force, where they aren't what the ledger has."""
+        """Put the shipped programmes in force, where they aren't what the ledger has. Raises `NotStarted`."""
         for name in SHIPPED:
             programme = shipped(name)
             book = programme_passbook(name)
             for partition in self.partitions:
                 line = (await self.store.newest(partition, [book])).get(book)
                 if line is None or msgspec.json.decode(line.position, type=Programme) != programme:
-                    await self.engine.administer(
-                        AdoptProgramme(programme), f"programme {name} after {line.seq if line else 0}"
-                    )
+                    key = f"programme {name} after {line.seq if line else 0}"
+                    reply = await self.engine.administer(AdoptProgramme(programme), key)
+                    if not reply.reason.approves:
+                        raise NotStarted(f"programme {name} could not be put in force: {reply.reason}; start again")
                     break
 
     async def first_instant(self) -> datetime:
@@ -80,10 +81,13 @@ class Service:
         return await self.store.instant_of(self.partitions[0], Seq(1)) or self.now()
 
     async def load_demo(self) -> None:
-        """Enter the demo's data, once."""
+        """Enter the demo's data, once. Raises `NotStarted`."""
         first_day = (await self.first_instant()).astimezone(FIRST_DAY_ZONE).date()
         loader = demo_data.DemoLoader(self.engine, self.cards, self.security, first_day)
-        await loader.load(demo_data.read())
+        try:
+            await loader.load(demo_data.read())
+        except demo_data.DemoNotLoaded as error:
+            raise NotStarted(f"{error}; start again") from None
 
     async def listen(self, config: Config) -> None:
         """Open the ports. Raises `NotStarted`."""
@@ -109,11 +113,11 @@ async def running(config: Config, url: str, now: Now, *, demo: bool) -> AsyncIte
     """
     store, partitions = await _open(url)
     service = Service(config, url, store, partitions, now)
-    if isinstance(now, SimulatedClock):
-        now.wait_at(max([now(), *[at async for at in _newest_instants(store, partitions)]]))
     service.engine.start()
     try:
         await service.engine.is_ready()
+        if isinstance(now, SimulatedClock):
+            now.wait_at(max([now(), *[at async for at in _newest_instants(store, partitions)]]))
         await service.adopt_programmes()
         if demo:
             await service.load_demo()
