@@ -23,11 +23,6 @@ def configure(*, as_json: bool) -> None:
     )
 
 
-def event(name: str, **fields: Any) -> None:
-    """Log an event of the program's life."""
-    structlog.get_logger().info(name, **fields)
-
-
 def warning(name: str, **fields: Any) -> None:
     """Log what somebody should look at."""
     structlog.get_logger().warning(name, **fields)

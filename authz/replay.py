@@ -4,7 +4,6 @@
 that the rules, on the inputs that each record holds, come to what it says. Nothing but the journal is read.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -18,11 +17,9 @@ from authz.decision.refused import Refused
 from authz.engine.facts import facts_of, passbooks_read
 from authz.engine.passbooks import decode_state, encode_state
 from authz.engine.work import decode_inputs, encode_json
-from ledger.reading import chunks, entry_of, partitions, reader
+from ledger.reading import Progress, chunks, entry_of, partitions, reader
+from ledger.store import Line
 from ledger.values import Entry, HolderId, Partition, Seq
-
-Progress = Callable[[Partition, Seq, Seq], None]
-"""Told after each chunk: the partition, the record reached, and the head that is gone to."""
 
 
 class Difference(Struct, frozen=True):
@@ -42,13 +39,6 @@ class Replayed(Struct, frozen=True):
     records: int
 
 
-class _Line(Struct, frozen=True):
-    """The newest line of a passbook so far, as its text: small, for there is one a holder."""
-
-    seq: Seq
-    text: bytes
-
-
 async def replay(url: str, progress: Progress | None = None) -> Difference | Replayed:
     """Decide every record of a ledger again, in order. Memory grows with the passbooks, not with the records.
 
@@ -58,7 +48,7 @@ async def replay(url: str, progress: Progress | None = None) -> Difference | Rep
     async with reader(url) as connection:
         for partition in await partitions(connection):
             head = Seq(await connection.fetchval("SELECT head FROM ledger.fence WHERE partition = $1", partition))
-            lines: dict[HolderId, _Line] = {}
+            lines: dict[HolderId, Line] = {}
             async for chunk in chunks(connection, partition, head):
                 for row, transfers in chunk:
                     seq = Seq(row["seq"])
@@ -71,7 +61,7 @@ async def replay(url: str, progress: Progress | None = None) -> Difference | Rep
     return Replayed(records)
 
 
-def _differs(seq: Seq, entry: Entry, lines: dict[HolderId, _Line]) -> str | None:
+def _differs(seq: Seq, entry: Entry, lines: dict[HolderId, Line]) -> str | None:
     """Say in what a record comes out otherwise; None: in nothing, and its line is the newest of its passbook."""
     try:
         inputs = decode_inputs(entry.request)
@@ -92,21 +82,21 @@ def _differs(seq: Seq, entry: Entry, lines: dict[HolderId, _Line]) -> str | None
         outcome = decide(inputs.command, facts)
     except Refused as refused:
         return f"its command is refused: {refused}"
-    text = None if outcome.state is None else encode_state(outcome.state)
+    text = None if outcome.state is None else encode_state(outcome.state).decode()
     for word, again, recorded in (
         ("reply", encode_json(outcome.reply).decode(), entry.reply),
         ("reason", outcome.reply.reason, entry.reason),
         ("holder", outcome.holder, entry.holder),
         ("transfers", outcome.transfers, entry.transfers),
-        ("position", None if text is None else text.decode(), entry.position),
+        ("position", text, entry.position),
     ):
         if again != recorded:
             return f"its {word} would be another now"
     if outcome.holder is not None and text is not None:
-        lines[outcome.holder] = _Line(seq, text)
+        lines[outcome.holder] = Line(seq, text)
     return None
 
 
-def _state(lines: dict[HolderId, _Line], holder: HolderId | None) -> State | None:
+def _state(lines: dict[HolderId, Line], holder: HolderId | None) -> State | None:
     line = lines.get(holder) if holder is not None else None
-    return None if holder is None or line is None else decode_state(holder, line.text.decode())
+    return None if holder is None or line is None else decode_state(holder, line.position)

@@ -117,7 +117,7 @@ async def running(config: Config, url: str, now: Now, *, demo: bool) -> AsyncIte
     try:
         await service.engine.is_ready()
         if isinstance(now, SimulatedClock):
-            now.wait_at(max([now(), *[at async for at in _newest_instants(store, partitions)]]))
+            now.wait_at(service.engine.instant)
         await service.adopt_programmes()
         if demo:
             await service.load_demo()
@@ -147,13 +147,6 @@ def _port_in_use(port: int) -> Iterator[None]:
         yield
     except OSError as error:
         raise NotStarted(f"port {port} can't be used: {error.strerror}; choose another") from None
-
-
-async def _newest_instants(store: PostgresStore, partitions: list[Partition]) -> AsyncIterator[datetime]:
-    for partition in partitions:
-        newest = await store.instant_of(partition, (await store.fence(partition)).head)
-        if newest is not None:
-            yield newest
 
 
 async def _open(url: str) -> tuple[PostgresStore, list[Partition]]:

@@ -1,7 +1,7 @@
 """Reading a ledger as finance does: without a writer, without a long snapshot, up to a head noted at the start."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -24,6 +24,9 @@ SELECT seq, epoch, at, kind, holder, request, reply, reason, "position", identit
 _TRANSFERS = """
 SELECT seq, line, debit, credit, amount, currency
   FROM ledger.transfer WHERE partition = $1 AND seq > $2 AND seq <= $3 ORDER BY seq, line"""
+
+Progress = Callable[[Partition, Seq, Seq], None]
+"""Told after each chunk: the partition, the record reached, and the head that is gone to."""
 
 
 class PartitionUnknown(LedgerError):

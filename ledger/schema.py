@@ -14,9 +14,6 @@ from ledger.store import LedgerError
 APPLICATION_ROLE = "authz"
 """The role that an authorizer connects as: it can read the ledger, and append to it; nothing else."""
 
-OWNER_ROLE = "ledger_owner"
-"""Owns the tables. Nobody can log in as it."""
-
 FINANCE_ROLE = "finance"
 """Can read the ledger, in transactions of at most 5 s."""
 

@@ -5,14 +5,14 @@ written can be verified, and append-only makes what is read consistent. What som
 whole can hide is said in docs/ledger.md, "What verify can and can't know".
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import asyncpg
 from msgspec import Struct
 
 from ledger.chain import GENESIS, record_hash
-from ledger.reading import BEFORE_ALL, chunks, entry_of, partitions, reader
+from ledger.reading import BEFORE_ALL, Progress, chunks, entry_of, partitions, reader
 from ledger.refold import Refold
 from ledger.values import (
     EURO,
@@ -57,9 +57,6 @@ SELECT i.stamp, i.digest, i.seq,
        SELECT j.identities FROM ledger.journal AS j WHERE j.partition = $1 AND j.seq = i.seq LIMIT 1
   ) AS record ON true
  ORDER BY i.stamp, i.digest"""
-
-Progress = Callable[[Partition, Seq, Seq], None]
-"""Told after each chunk: the partition, the record reached, and the head that is gone to."""
 
 
 class Flaw(StrEnum):

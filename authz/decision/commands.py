@@ -1,6 +1,6 @@
 """What the core can be asked to decide, as plain values. No command holds a PAN, a PIN or a key."""
 
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 from typing import Literal, NewType
 
@@ -162,8 +162,3 @@ Payment = Purchase | Inquiry | Refund
 Administration = AdoptProgramme | RegisterMerchant | RegisterEmployer | Enrol | IssueCard | StopCard | Load
 """What comes from the issuer."""
 Command = Payment | Administration
-
-
-def local_instant(origin: Origin) -> datetime:
-    """The acceptor's wall clock as DE 12 and 13 gave it; naive on purpose: only `Origin.merchant`'s zone places it."""
-    return datetime.strptime(origin.local, "%Y%m%d%H%M%S")  # noqa: DTZ007

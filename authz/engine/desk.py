@@ -21,7 +21,8 @@ class Desk:
         self._now = now
         self._passbooks = passbooks
         self._recent = recent
-        self._instant = now()
+        self.instant = now()
+        """The engine's: the clock's, or the newest record's where that is later."""
         self.term = 0
         """Rises whenever memory is dropped: what was read before is not to be kept."""
 
@@ -34,11 +35,11 @@ class Desk:
     def open(self, newest: datetime | None) -> None:
         """Begin afresh behind a record made at `newest`: the engine's time never runs backward."""
         self.drop()
-        self._instant = max(self._now(), newest or self._now())
+        self.instant = max(self._now(), newest or self._now())
 
     def lag(self) -> float:
         """How far the clock is behind the newest record's instant, in seconds."""
-        return max(0.0, (self._instant - self._now()).total_seconds())
+        return max(0.0, (self.instant - self._now()).total_seconds())
 
     def keep(self, holder: HolderId, line: Line | None) -> None:
         """Take in what the ledger holds of a passbook."""
@@ -88,10 +89,10 @@ class Desk:
         return self._passbooks.get(holder) if holder is not None else None
 
     def _decide_anew(self, work: Work) -> Decided:
-        self._instant = max(self._now(), self._instant)
+        self.instant = max(self._now(), self.instant)
         books = Books(*map(self._book, self._needs(work)))
         states = [None if book is None else book.state for book in books.all()]
-        outcome = decide(work.command, facts_of(self._instant, work.evidence, work.holder, states))
+        outcome = decide(work.command, facts_of(self.instant, work.evidence, work.holder, states))
         if outcome.holder is None:
             books = Books(merchant=books.merchant)
         elif books.holder is not None:
@@ -101,7 +102,7 @@ class Desk:
         if work.keys is not None:
             known = Known(work.keys, Answer(work.command, outcome.reply))
             self._recent.add(known)
-        return Decided(work, outcome, books, self._instant, known)
+        return Decided(work, outcome, books, self.instant, known)
 
 
 def _reused(work: Work) -> Answer:

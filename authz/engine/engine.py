@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from zlib import crc32
 
 import msgspec
@@ -65,11 +66,11 @@ class Engine:
         self._idle = asyncio.Event()
         self._idle.set()
         books_max, remembered_max = limits.passbooks_max // len(partitions), limits.remembered_max // len(partitions)
-        desks = [Desk(now, Passbooks(books_max), Recent(remembered_max)) for _ in partitions]
-        metrics.clock_lag.set_function(lambda: max(desk.lag() for desk in desks))
+        self._desks = [Desk(now, Passbooks(books_max), Recent(remembered_max)) for _ in partitions]
+        metrics.clock_lag.set_function(lambda: max(desk.lag() for desk in self._desks))
         self._writers = [
             Writer(partition, store, desk, metrics, say, limits)
-            for partition, desk in zip(partitions, desks, strict=True)
+            for partition, desk in zip(partitions, self._desks, strict=True)
         ]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -82,6 +83,11 @@ class Engine:
         """Wait until every partition's lease is held."""
         for writer in self._writers:
             await writer.gate.is_open()
+
+    @property
+    def instant(self) -> datetime:
+        """The engine's time at its newest decision, or, before that, at taking the lease: never behind a record."""
+        return max(desk.instant for desk in self._desks)
 
     def unready(self) -> list[str]:
         """Say why requests would not be taken now; empty: they would."""

@@ -52,35 +52,29 @@ async def test_a_cut_append_is_settled_by_the_hash_at_its_last_seq(line, begin, 
     await writer.append(entries.payment())
 
 
-async def test_an_append_that_is_not_acknowledged_can_be_abandoned(postgres, superuser, begin, entries):
-    """The append waits in the server, for a lock, when its session is cut; then it goes on or not, and is settled."""
+@pytest.mark.parametrize("by", ["its store", "the server"])
+async def test_an_append_whose_session_is_ended_is_settled(postgres, superuser, begin, entries, by):
+    """The append waits in the server, for a lock, when its session ends; then it goes on or not, and is settled.
+
+    Where the server ends it, it says so (FATAL 57P01), but not how far the append had come.
+    """
     writer = await begin(postgres)
     records = writer.place(entries.payment())
     async with superuser.transaction():
         await superuser.execute("SELECT FROM ledger.fence FOR UPDATE")
         pending = asyncio.create_task(postgres.append(MAIN, writer.epoch, writer.head, writer.last, records))
         await _waiting_for_a_lock(superuser)
-        await postgres.abandon(MAIN)
+        if by == "its store":
+            await postgres.abandon(MAIN)
+        else:
+            await superuser.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'ledger writer%'"
+                " AND datname = current_database()"
+            )
         with pytest.raises(OutcomeUnknown):
             await pending
     fence = await postgres.retake(MAIN, writer.epoch)
     assert (fence.head == 1) is (await postgres.hash_at(MAIN, Seq(1)) == records[0].hash)
-
-
-async def test_an_append_whose_session_is_ended_from_outside_is_unknown(postgres, superuser, begin, entries):
-    """The server says so (FATAL 57P01), but not how far the append had come."""
-    writer = await begin(postgres)
-    records = writer.place(entries.payment())
-    async with superuser.transaction():
-        await superuser.execute("SELECT FROM ledger.fence FOR UPDATE")
-        pending = asyncio.create_task(postgres.append(MAIN, writer.epoch, writer.head, writer.last, records))
-        await _waiting_for_a_lock(superuser)
-        await superuser.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'ledger writer%'"
-            " AND datname = current_database()"
-        )
-        with pytest.raises(OutcomeUnknown):
-            await pending
 
 
 async def test_an_address_that_is_none_is_said_to_be():
