@@ -48,4 +48,6 @@ def claimed(holder: HolderId, purse: Purse) -> Mapping[Account, Cents]:
     for hold in purse.holds:
         for part in hold.parts:
             balances[of_hold(holder, hold.product, part.lot)] += part.amount
+    for lot in purse.expired:
+        balances[expired(holder, lot.product, lot.name)] += lot.amount
     return {account: Cents(cents) for account, cents in balances.items() if cents}

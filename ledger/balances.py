@@ -1,14 +1,12 @@
-"""The balance of every account, added up range by range up to the head noted at the start."""
+"""The balance of every account, added up window by window up to the heads noted at the start."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 from msgspec import Struct
 
-from ledger.reading import partitions, reader
-from ledger.values import Account, Cents
-
-WINDOW_SEQS = 100_000
+from ledger.reading import heads, reader, windows
+from ledger.values import Account, Cents, Seq
 
 _SUMS = """
 SELECT account, currency, sum(amount)::bigint AS balance
@@ -37,10 +35,8 @@ async def balances(url: str, prefix: str = "") -> Sequence[Balance]:
     """
     totals: Counter[tuple[Account, int]] = Counter()
     async with reader(url) as connection:
-        for partition in await partitions(connection):
-            head = await connection.fetchval("SELECT head FROM ledger.fence WHERE partition = $1", partition)
-            for after in range(0, head, WINDOW_SEQS):
-                last = min(after + WINDOW_SEQS, head)
-                for row in await connection.fetch(_SUMS, partition, after, last, prefix):
+        for partition, head in (await heads(connection)).items():
+            for after, through in windows(Seq(0), head):
+                for row in await connection.fetch(_SUMS, partition, after, through, prefix):
                     totals[Account(row["account"]), row["currency"]] += row["balance"]
     return [Balance(account, currency, Cents(totals[account, currency])) for account, currency in sorted(totals)]

@@ -3,18 +3,17 @@
 import asyncio
 import sys
 from collections.abc import Sequence
-from typing import Annotated
 
-import msgspec
-from cyclopts import App, CycloptsError, Parameter
-from rich import box
+from cyclopts import App, CycloptsError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
+from rich.table import Column
 
 from ledger.balances import Balance
 from ledger.balances import balances as read_balances
 from ledger.embedded import EmbeddedError
+from ledger.printing import AsJson, euros, print_json, print_table, table
+from ledger.report import PeriodInvalid, report
 from ledger.source import NoLedgerNamed, Source, address
 from ledger.store import LedgerError
 from ledger.values import Cents, Partition
@@ -22,8 +21,6 @@ from ledger.verify import Finding, Report
 from ledger.verify import verify as prove
 
 SOUND, FINDING, WRONG, INTERRUPTED = 0, 1, 2, 130
-
-FILE_WIDTH_COLUMNS = 160
 
 app = App(
     name="ledger",
@@ -33,9 +30,7 @@ app = App(
     exit_on_error=False,
     result_action="return_value",
 )
-
-
-AsJson = Annotated[bool, Parameter(name="--json", negative="")]
+app.command(report)
 
 
 @app.command
@@ -56,7 +51,7 @@ def verify(*, source: Source | None = None, partition: int | None = None, as_jso
     with address(source) as url:
         outcome = asyncio.run(_prove(url, None if partition is None else Partition(partition)))
     if as_json:
-        _print_json({"sound": isinstance(outcome, Report), "result": outcome})
+        print_json({"sound": isinstance(outcome, Report), "result": outcome})
     elif isinstance(outcome, Report):
         _show(outcome)
     else:
@@ -80,7 +75,7 @@ def balances(*, source: Source | None = None, prefix: str = "", as_json: AsJson 
     with address(source) as url:
         found = asyncio.run(read_balances(url, prefix))
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         _show_balances(found)
     return SOUND
@@ -92,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = app(sys.argv[1:] if arguments is None else arguments)
     except CycloptsError as wrong:
         return _complain(f"{' '.join(str(wrong).split()).rstrip('.')}; see ledger --help")
-    except (NoLedgerNamed, EmbeddedError, LedgerError) as wrong:
+    except (NoLedgerNamed, PeriodInvalid, EmbeddedError, LedgerError) as wrong:
         return _complain(str(wrong))
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -113,51 +108,26 @@ async def _prove(url: str, partition: Partition | None) -> Finding | Report:
         return await prove(url, partition=partition, progress=show)
 
 
-def _show(report: Report) -> None:
-    table = _table("Sound: every record, transfer, identity and position", "partition")
+def _show(proved: Report) -> None:
+    shown = table("Sound: every record, transfer, identity and position", "partition")
     for name in ("records", "transfers", "identities", "open accounts", "epoch"):
-        table.add_column(name, justify="right")
-    for one in report.partitions:
+        shown.add_column(name, justify="right")
+    for one in proved.partitions:
         counts = (one.head, one.transfers, one.identities, one.accounts, one.epoch)
-        table.add_row(str(one.partition), *(f"{count:,}" for count in counts))
-    _print(table)
-    for one in report.partitions:
+        shown.add_row(str(one.partition), *(f"{count:,}" for count in counts))
+    print_table(shown)
+    for one in proved.partitions:
         sys.stdout.write(f" partition {one.partition} ends in {one.hash}\n")
 
 
 def _show_balances(found: Sequence[Balance]) -> None:
-    table = _table(f"Balances of {len(found):,} accounts", Column("account", footer="sum", overflow="fold"))
-    total = _euros(Cents(sum(one.balance for one in found)))
-    table.add_column("balance, €", justify="right", no_wrap=True, footer=total)
-    table.show_footer = True
+    shown = table(f"Balances of {len(found):,} accounts", Column("account", footer="sum", overflow="fold"))
+    total = euros(Cents(sum(one.balance for one in found)))
+    shown.add_column("balance, €", justify="right", no_wrap=True, footer=total)
+    shown.show_footer = True
     for one in found:
-        table.add_row(one.account, _euros(one.balance))
-    _print(table)
-
-
-def _table(title: str, *columns: Column | str) -> Table:
-    return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD)
-
-
-def _print(table: Table) -> None:
-    """Print a table: to the width of a terminal, and without folding where the output isn't one."""
-    sized = Console()
-    console = sized if sized.is_terminal else Console(width=FILE_WIDTH_COLUMNS)
-    console.print(table)
-
-
-def _print_json(value: object) -> None:
-    encoded = msgspec.json.encode(value)
-    sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
-
-
-def _euros(cents: Cents) -> str:
-    """Write an amount.
-
-    >>> _euros(Cents(-123456))
-    '-1,234.56'
-    """
-    return f"{'-' if cents < 0 else ''}{abs(cents) // 100:,}.{abs(cents) % 100:02}"
+        shown.add_row(one.account, euros(one.balance))
+    print_table(shown)
 
 
 def _complain(text: str) -> int:

@@ -8,12 +8,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum, auto
+from itertools import islice
 
 import msgspec
 
 from ledger.chain import GENESIS
 from ledger.store import (
+    HISTORY_LINES_MAX,
     HOLDERS_A_CALL_MAX,
+    HOLDERS_WINDOW_SEQS_MAX,
     IDENTITIES_A_CALL_MAX,
     Answer,
     Fence,
@@ -21,10 +24,13 @@ from ledger.store import (
     IdentityTaken,
     Line,
     OutcomeUnknown,
+    Turnover,
     Unavailable,
+    by_kind,
+    require_bound,
     require_sequence,
 )
-from ledger.values import Epoch, HolderId, Identity, Partition, Record, Seq
+from ledger.values import Account, Cents, Entry, Epoch, HolderId, Identity, Partition, Record, Seq
 
 
 class Fault(Enum):
@@ -180,19 +186,42 @@ class MemoryStore:
 
     async def newest(self, partition: Partition, holders: Sequence[HolderId]) -> Mapping[HolderId, Line]:
         """Return the newest line of each holder who has one."""
-        if len(holders) > HOLDERS_A_CALL_MAX:
-            raise ValueError(f"{len(holders)} holders asked for at once, at most {HOLDERS_A_CALL_MAX}")
+        require_bound(len(holders), HOLDERS_A_CALL_MAX, "holders")
         newest = self._shelf(partition).newest
         return {holder: newest[holder] for holder in holders if holder in newest}
 
+    async def history(self, partition: Partition, holder: HolderId, lines_max: int) -> Sequence[Line]:
+        """Return a passbook's lines, newest first."""
+        require_bound(lines_max, HISTORY_LINES_MAX, "lines")
+        newest_first = ((record.seq, record.entry) for record in reversed(self._shelf(partition).records))
+        lines = (
+            Line(seq, entry.position)
+            for seq, entry in newest_first
+            if entry.holder == holder and entry.position is not None
+        )
+        return list(islice(lines, lines_max))
+
     async def find(self, partition: Partition, identities: Sequence[Identity]) -> Mapping[Identity, Answer]:
         """Return what is stored under each identity that exists."""
-        if len(identities) > IDENTITIES_A_CALL_MAX:
-            raise ValueError(f"{len(identities)} identities asked for at once, at most {IDENTITIES_A_CALL_MAX}")
+        require_bound(len(identities), IDENTITIES_A_CALL_MAX, "identities")
         shelf = self._shelf(partition)
         seqs = {one: shelf.identities[one] for one in identities if one in shelf.identities}
         entries = {one: shelf.records[seq - 1].entry for one, seq in seqs.items()}
         return {one: Answer(seqs[one], entry.request, entry.reply) for one, entry in entries.items()}
+
+    async def turnover(self, partition: Partition, account: Account, after: Seq, through: Seq) -> Sequence[Turnover]:
+        """Add up what went through an account, by kind."""
+        entries = (record.entry for record in self._shelf(partition).records[after:through])
+        turnovers = (_turnover(account, entry) for entry in entries)
+        return by_kind(one for one in turnovers if one.credits or one.debits)
+
+    async def holders_of(
+        self, partition: Partition, kinds: Sequence[str], after: Seq, through: Seq
+    ) -> Sequence[HolderId]:
+        """Return who the records of these kinds are about, by each one's first record."""
+        require_bound(through - after, HOLDERS_WINDOW_SEQS_MAX, "seqs")
+        entries = (record.entry for record in self._shelf(partition).records[after:through])
+        return list(dict.fromkeys(one.holder for one in entries if one.kind in kinds and one.holder is not None))
 
     async def add_range(self) -> int:
         """Memory has no ranges: there is always room for two."""
@@ -247,6 +276,13 @@ def _fits(record: Record) -> bool:
     except msgspec.DecodeError:
         return False
     return all(one.amount > 0 and one.debit != one.credit for one in entry.transfers)
+
+
+def _turnover(account: Account, entry: Entry) -> Turnover:
+    """What one record put into an account and took out of it."""
+    credited = Cents(sum(one.amount for one in entry.transfers if one.credit == account))
+    debited = Cents(sum(one.amount for one in entry.transfers if one.debit == account))
+    return Turnover(entry.kind, int(credited > 0), credited, int(debited > 0), debited)
 
 
 async def _first_of(*waiting: Awaitable[object]) -> None:

@@ -14,8 +14,11 @@ from typing import Any, Self
 import asyncpg
 
 from ledger import schema
+from ledger.reading import windows
 from ledger.store import (
+    HISTORY_LINES_MAX,
     HOLDERS_A_CALL_MAX,
+    HOLDERS_WINDOW_SEQS_MAX,
     IDENTITIES_A_CALL_MAX,
     Answer,
     Fence,
@@ -24,10 +27,13 @@ from ledger.store import (
     LedgerError,
     Line,
     OutcomeUnknown,
+    Turnover,
     Unavailable,
+    by_kind,
+    require_bound,
     require_sequence,
 )
-from ledger.values import Epoch, HolderId, Identity, Partition, Record, Seq, pack_identities
+from ledger.values import Account, Cents, Epoch, HolderId, Identity, Partition, Record, Seq, pack_identities
 
 READ_CONNECTIONS_MAX = 4
 CONNECT_TIMEOUT_MS = 2_000
@@ -165,20 +171,41 @@ class PostgresStore:
 
     async def newest(self, partition: Partition, holders: Sequence[HolderId]) -> Mapping[HolderId, Line]:
         """Return the newest line of each holder who has one, in one query."""
-        if len(holders) > HOLDERS_A_CALL_MAX:
-            raise ValueError(f"{len(holders)} holders asked for at once, at most {HOLDERS_A_CALL_MAX}")
+        require_bound(len(holders), HOLDERS_A_CALL_MAX, "holders")
         rows = await self._read("newest", partition, holders)
         return {HolderId(row["holder"]): Line(Seq(row["seq"]), row["position"]) for row in rows}
 
+    async def history(self, partition: Partition, holder: HolderId, lines_max: int) -> Sequence[Line]:
+        """Return a passbook's lines, newest first."""
+        require_bound(lines_max, HISTORY_LINES_MAX, "lines")
+        rows = await self._read("history", partition, holder, lines_max)
+        return [Line(Seq(row["seq"]), row["position"]) for row in rows]
+
     async def find(self, partition: Partition, identities: Sequence[Identity]) -> Mapping[Identity, Answer]:
         """Return what is stored under each identity that exists, in one query."""
-        if len(identities) > IDENTITIES_A_CALL_MAX:
-            raise ValueError(f"{len(identities)} identities asked for at once, at most {IDENTITIES_A_CALL_MAX}")
+        require_bound(len(identities), IDENTITIES_A_CALL_MAX, "identities")
         stamps, digests = [one.stamp for one in identities], [one.digest for one in identities]
         return {
             Identity(row["stamp"], row["digest"]): Answer(Seq(row["seq"]), row["request"], row["reply"])
             for row in await self._read("find", partition, stamps, digests)
         }
+
+    async def turnover(self, partition: Partition, account: Account, after: Seq, through: Seq) -> Sequence[Turnover]:
+        """Add up what went through an account, by kind: a statement of its own for every window of seqs."""
+        return by_kind(
+            [
+                Turnover(row["kind"], row["credits"], Cents(row["credited"]), row["debits"], Cents(row["debited"]))
+                for begin, end in windows(after, through)
+                for row in await self._read("turnover", partition, account, begin, end)
+            ]
+        )
+
+    async def holders_of(
+        self, partition: Partition, kinds: Sequence[str], after: Seq, through: Seq
+    ) -> Sequence[HolderId]:
+        """Return who the records of these kinds are about, by each one's first record, in one query."""
+        require_bound(through - after, HOLDERS_WINDOW_SEQS_MAX, "seqs")
+        return [HolderId(row["holder"]) for row in await self._read("holders_of", partition, kinds, after, through)]
 
     async def add_range(self) -> int:
         """Keep at least two empty ranges ahead; return how many there are."""

@@ -1,7 +1,7 @@
 """Reading a ledger as finance does: without a writer, without a long snapshot, up to a head noted at the start."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -14,6 +14,8 @@ CONNECT_TIMEOUT_S = 10
 TRANSACTION_TIMEOUT_S = 5
 """An older snapshot keeps the fence's dead versions, and makes every append slower."""
 CHUNK_RECORDS_MAX = 2_000
+WINDOW_SEQS = 100_000
+"""Seqs whose transfers one statement adds up, in some 0.1 s."""
 BEFORE_ALL = -(2**63)
 """Below any number that a record could bear, tampered with or not."""
 
@@ -70,6 +72,22 @@ async def partitions(connection: asyncpg.Connection, only: Partition | None = No
     if only not in known:
         raise PartitionUnknown(f"the ledger has no partition {only}: it has {', '.join(map(str, known))}")
     return [only]
+
+
+async def heads(connection: asyncpg.Connection) -> Mapping[Partition, Seq]:
+    """Note how far every partition has come: what is read up to there is of one moment."""
+    rows = await connection.fetch("SELECT partition, head FROM ledger.fence ORDER BY partition")
+    return {Partition(row["partition"]): Seq(row["head"]) for row in rows}
+
+
+def windows(after: Seq, through: Seq) -> Iterator[tuple[Seq, Seq]]:
+    """Cut the seqs `after` < seq <= `through` into such pairs, each for a statement of its own.
+
+    >>> list(windows(Seq(5), Seq(250_000)))
+    [(5, 100005), (100005, 200005), (200005, 250000)]
+    """
+    for begin in range(after, through, WINDOW_SEQS):
+        yield Seq(begin), Seq(min(begin + WINDOW_SEQS, through))
 
 
 async def chunks(

@@ -78,10 +78,10 @@ def owner_of(account: Account) -> HolderId | None:
 
     >>> owner_of(Account("hold:h1:90:2026"))
     'h1'
-    >>> owner_of(Account("expired:h1:90:2026"))
+    >>> owner_of(Account("issuer:float:90"))
     """
     kind, _, rest = account.partition(":")
-    return HolderId(rest.partition(":")[0]) if kind in ("holder", "hold") else None
+    return HolderId(rest.partition(":")[0]) if kind in ("holder", "hold", "expired") else None
 
 
 def sign(account: Account) -> int:

@@ -3,19 +3,25 @@
 Two implementations stand behind it: `ledger.memory` and `ledger.postgres`. One test suite holds both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from msgspec import Struct
 
-from ledger.values import Epoch, HolderId, Identity, Partition, Record, Seq
+from ledger.values import Account, Cents, Epoch, HolderId, Identity, Partition, Record, Seq
 
 HOLDERS_A_CALL_MAX = 64
 """Cold holders that one read looks up: small chunks, since each may cost 0.1 ms of disk."""
 
 IDENTITIES_A_CALL_MAX = 1_024
 """Identities that one read looks up: those of two full batches."""
+
+HISTORY_LINES_MAX = 512
+"""Lines of one passbook that one read returns: half a megabyte of positions."""
+
+HOLDERS_WINDOW_SEQS_MAX = 10_000
+"""Seqs in which one read looks for holders."""
 
 
 class LedgerError(Exception):
@@ -56,7 +62,7 @@ class Fence(Struct, frozen=True, gc=False):
 
 
 class Line(Struct, frozen=True, gc=False):
-    """A holder's newest line in the passbook. `position` is JSON text."""
+    """A line in a holder's passbook. `position` is JSON text."""
 
     seq: Seq
     position: str
@@ -68,6 +74,19 @@ class Answer(Struct, frozen=True, gc=False):
     seq: Seq
     request: str
     reply: str
+
+
+class Turnover(Struct, frozen=True, gc=False):
+    """What records of one kind put into an account (`credited` cents) and took out of it (`debited`).
+
+    `credits` and `debits` count records, not transfers; one that does both counts as both.
+    """
+
+    kind: str
+    credits: int
+    credited: Cents
+    debits: int
+    debited: Cents
 
 
 class Store(Protocol):
@@ -115,14 +134,53 @@ class Store(Protocol):
     async def newest(self, partition: Partition, holders: Sequence[HolderId]) -> Mapping[HolderId, Line]:
         """Return the newest line of each holder who has one: at most `HOLDERS_A_CALL_MAX` holders."""
 
+    async def history(self, partition: Partition, holder: HolderId, lines_max: int) -> Sequence[Line]:
+        """Return a passbook's lines, newest first: at most `lines_max`, itself at most `HISTORY_LINES_MAX`."""
+
     async def find(self, partition: Partition, identities: Sequence[Identity]) -> Mapping[Identity, Answer]:
         """Return what is stored under each identity that exists: at most `IDENTITIES_A_CALL_MAX`."""
+
+    async def turnover(self, partition: Partition, account: Account, after: Seq, through: Seq) -> Sequence[Turnover]:
+        """Add up what went through an account in the records `after` < seq <= `through`, by kind, in kinds' order.
+
+        The two may be millions apart: no statement runs long, and what is read is consistent where `through` is no
+        later than the head.
+        """
+
+    async def holders_of(
+        self, partition: Partition, kinds: Sequence[str], after: Seq, through: Seq
+    ) -> Sequence[HolderId]:
+        """Return who the records of these kinds are about, `after` < seq <= `through`, by each one's first record.
+
+        Records without a holder don't count. The two are at most `HOLDERS_WINDOW_SEQS_MAX` apart.
+        """
 
     async def add_range(self) -> int:
         """Keep at least two empty ranges of seqs ahead of the newest record; return how many there are."""
 
     async def close(self) -> None:
         """Let go of every connection."""
+
+
+def by_kind(parts: Iterable[Turnover]) -> Sequence[Turnover]:
+    """Add turnovers of one account up to one for each kind, in the order of the kinds' names."""
+    totals: dict[str, Turnover] = {}
+    for part in parts:
+        so_far = totals.get(part.kind, Turnover(part.kind, 0, Cents(0), 0, Cents(0)))
+        totals[part.kind] = Turnover(
+            part.kind,
+            so_far.credits + part.credits,
+            Cents(so_far.credited + part.credited),
+            so_far.debits + part.debits,
+            Cents(so_far.debited + part.debited),
+        )
+    return [totals[kind] for kind in sorted(totals)]
+
+
+def require_bound(asked: int, most: int, what: str) -> None:
+    """Raise ValueError where more is asked for at once than one read may return."""
+    if asked > most:
+        raise ValueError(f"{asked} {what} asked for at once, at most {most}")
 
 
 def require_sequence(epoch: Epoch, head: Seq, records: Sequence[Record]) -> None:

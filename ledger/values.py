@@ -75,7 +75,7 @@ class Lot(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Part(Struct, frozen=True, array_like=True, gc=False):
-    """What a hold set aside of one lot. Keeps the lot's last day, for what is given back later."""
+    """What was taken of one lot. Keeps the lot's days, for what is given back when the lot is no longer there."""
 
     lot: str
     valid_from: date
@@ -86,8 +86,9 @@ class Part(Struct, frozen=True, array_like=True, gc=False):
 class Hold(Struct, frozen=True, array_like=True, gc=False):
     """Money set aside by an authorization, until it is captured, released or lapses.
 
-    `id` names it for completions (the hexadecimal reference digest of its request), `day` is the local
-    date whose cap it counts on, `approval` its approval code.
+    `id` is the reference of its request, by which completions and reversals name it; `day` the local date whose cap
+    it counts on; `approval` its approval code; `until` the last local date on which it holds. `step` counts the
+    changes to it so far. One that has lapsed has no parts left: it stays a while, for a late completion to find.
     """
 
     id: str
@@ -96,13 +97,19 @@ class Hold(Struct, frozen=True, array_like=True, gc=False):
     approval: str
     acquirer: str
     parts: tuple[Part, ...]
+    until: date
+    step: int = 0
 
 
 class Purse(Struct, frozen=True, array_like=True, gc=False):
-    """A holder's money: lots with something left in them, and holds. Lots stand oldest expiry first."""
+    """A holder's money: lots with something left in them, holds, and what expired unspent and waits to be exchanged.
+
+    Lots, expired ones too, stand oldest expiry first.
+    """
 
     lots: tuple[Lot, ...] = ()
     holds: tuple[Hold, ...] = ()
+    expired: tuple[Lot, ...] = ()
 
 
 class Entry(Struct, frozen=True, gc=False):

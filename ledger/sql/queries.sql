@@ -54,6 +54,13 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) AS line
 
+-- name: history
+-- A passbook, newest line first: an index read that goes from the newest range to older ones only as far as it must.
+SELECT seq, "position" FROM ledger.journal
+WHERE partition = $1 AND holder = $2
+ORDER BY seq DESC
+LIMIT $3
+
 -- name: find
 -- LATERAL and LIMIT 1 keep both steps reads by key, whatever the planner knows of a range that has just begun.
 SELECT asked.stamp, asked.digest, answer.seq, answer.request, answer.reply
@@ -68,6 +75,33 @@ CROSS JOIN LATERAL (
     WHERE j.partition = $1 AND j.seq = named.seq
     LIMIT 1
 ) AS answer
+
+-- name: turnover
+-- One window of seqs. A record may have several transfers of the account, and both debit and credit it. The window is
+-- said of both tables: neither is read outside it.
+SELECT
+    j.kind,
+    count(moved.credited) AS credits,
+    coalesce(sum(moved.credited), 0)::bigint AS credited,
+    count(moved.debited) AS debits,
+    coalesce(sum(moved.debited), 0)::bigint AS debited
+FROM (
+    SELECT
+        t.seq,
+        sum(t.amount) FILTER (WHERE t.credit = $2) AS credited,
+        sum(t.amount) FILTER (WHERE t.debit = $2) AS debited
+    FROM ledger.transfer AS t
+    WHERE t.partition = $1 AND t.seq > $3 AND t.seq <= $4 AND (t.credit = $2 OR t.debit = $2)
+    GROUP BY t.seq
+) AS moved
+JOIN ledger.journal AS j ON j.partition = $1 AND j.seq = moved.seq AND j.seq > $3 AND j.seq <= $4
+GROUP BY j.kind
+
+-- name: holders_of
+SELECT holder FROM ledger.journal
+WHERE partition = $1 AND kind = ANY ($2) AND seq > $3 AND seq <= $4 AND holder IS NOT NULL
+GROUP BY holder
+ORDER BY min(seq)
 
 -- name: add_range
 SELECT ledger.add_range()

@@ -1,6 +1,7 @@
 """What only the store in PostgreSQL can show: a connection that is lost, and what is in the tables."""
 
 import asyncio
+import json
 
 import asyncpg
 import pytest
@@ -15,11 +16,13 @@ from ledger.schema import AddressInvalid
 from ledger.store import (
     Fence,
     OutcomeUnknown,
+    Turnover,
     Unavailable,
 )
-from ledger.values import Entry, Epoch, HolderId, Identity, Partition, Seq, Transfer, unpack_identities
+from ledger.values import Account, Entry, Epoch, HolderId, Identity, Partition, Seq, Transfer, unpack_identities
 
 MAIN = Partition(0)
+PAYABLE = Account("acquirer:970001:payable")
 
 shared_ledger = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -146,7 +149,10 @@ async def test_without_a_database_everything_is_unavailable_and_with_it_again_wo
         lambda: postgres.retake(MAIN, writer.epoch),
         lambda: postgres.hash_at(MAIN, Seq(1)),
         lambda: postgres.newest(MAIN, [HolderId("h1")]),
+        lambda: postgres.history(MAIN, HolderId("h1"), 1),
         lambda: postgres.find(MAIN, [next(identities)]),
+        lambda: postgres.turnover(MAIN, PAYABLE, Seq(0), Seq(1)),
+        lambda: postgres.holders_of(MAIN, ["purchase"], Seq(0), Seq(1)),
         lambda: postgres.add_range(),
     ]
     for call in calls:
@@ -235,6 +241,9 @@ async def test_records_cross_from_one_range_to_the_next(cluster, superuser, begi
         for _ in range(5):
             await writer.append(*(entries.payment(f"h{number}") for number in range(150)))
             assert await store.add_range() == 2
+        lines = await store.history(MAIN, HolderId("h0"), 3)
+        assert [line.seq for line in lines] == [601, 451, 301]
+        assert await store.turnover(MAIN, PAYABLE, Seq(90), Seq(310)) == [Turnover("purchase", 220, 275_000, 0, 0)]
         newest = await store.newest(MAIN, [HolderId("h0"), HolderId("h149")])
         assert (newest["h0"].seq, newest["h149"].seq) == (601, 750)
         with pytest.raises(Unavailable):
@@ -256,6 +265,60 @@ async def test_the_passbook_is_read_by_its_index(postgres, superuser, begin, ent
         plan = "\n".join(row[0] for row in await superuser.fetch("EXPLAIN EXECUTE newest (0, ARRAY['h1', 'h2'])"))
     assert "Seq Scan" not in plan
     assert "Sort" not in plan
+
+
+JOURNAL_RECORDS = 200_000
+WINDOW = 1_000
+
+READS = {
+    "history": ("int, text, bigint", "0, 'h7', 10", 10),
+    "turnover": ("int, text, bigint, bigint", "0, 'acquirer:970001:payable', 150000, 151000", 2 * WINDOW),
+    "holders_of": ("int, text[], bigint, bigint", "0, ARRAY['purchase', 'x'], 150000, 151000", WINDOW),
+}
+"""Each query's types and arguments, and how many rows of the tables it may touch."""
+
+
+@pytest.fixture
+async def grown(superuser):
+    """A ledger of many records: 1,000 holders, a transfer each. It was written without a writer."""
+    await superuser.execute(
+        "INSERT INTO ledger.journal (partition, seq, epoch, at, kind, holder, request, reply, reason, position,"
+        " identities, hash) SELECT 0, n, 1, now(), 'purchase', 'h' || n % 1000, '{}', '{}', 'APPROVED', '[]', '',"
+        f" sha256('') FROM generate_series(1, {JOURNAL_RECORDS}) AS n;"
+        "INSERT INTO ledger.transfer SELECT 0, n, 1, 'holder:h' || n % 1000 || ':90:2026', 'acquirer:970001:payable', 1"
+        f" FROM generate_series(1, {JOURNAL_RECORDS}) AS n"
+    )
+    return superuser
+
+
+async def test_reads_touch_the_rows_that_they_are_about_and_no_others(grown, postgres):
+    """Before a range's first statistics and after, and also as a plan that is kept for all arguments."""
+    for query, (types, _, _) in READS.items():
+        await grown.execute(f"PREPARE {query} ({types}) AS {schema.queries()[query]}")
+    for statistics in ("none", "new"):
+        if statistics == "new":
+            await grown.execute("ANALYZE ledger.journal, ledger.transfer")
+        for plans in ("force_custom_plan", "force_generic_plan"):
+            await grown.execute(f"SET plan_cache_mode = {plans}")
+            for query, (_, arguments, rows_max) in READS.items():
+                explained = await grown.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {query} ({arguments})")
+                [plan] = json.loads(explained)
+                touched = sum(map(_rows_read, _scans(plan["Plan"])))
+                assert 0 < touched <= rows_max, (query, statistics, plans, explained)
+
+    [turnover] = await postgres.turnover(MAIN, PAYABLE, Seq(0), Seq(JOURNAL_RECORDS + 50_000))
+    assert turnover == Turnover("purchase", JOURNAL_RECORDS, JOURNAL_RECORDS, 0, 0)
+
+
+def _scans(plan):
+    """The nodes of a plan that read a table."""
+    below = [scan for child in plan.get("Plans", ()) for scan in _scans(child)]
+    return [plan, *below] if "Relation Name" in plan else below
+
+
+def _rows_read(scan):
+    wasted = sum(scan.get(f"Rows Removed by {cause}", 0) for cause in ("Filter", "Index Recheck"))
+    return (scan["Actual Rows"] + wasted) * scan["Actual Loops"]
 
 
 async def _waiting_for_a_lock(observer: asyncpg.Connection) -> None:

@@ -38,6 +38,7 @@ def test_files_are_numbered_without_gaps_from_1():
 
 def test_every_query_the_store_asks_for_is_named():
     assert {"append", "take", "retake", "beat", "newest", "find", "hash_at", "fence"} <= schema.queries().keys()
+    assert {"history", "turnover", "holders_of"} <= schema.queries().keys()
     assert all(schema.queries().values())
 
 

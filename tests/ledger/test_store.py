@@ -2,25 +2,31 @@
 
 import asyncio
 import json
+from collections import defaultdict
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from ledger import reading
 from ledger.chain import GENESIS
 from ledger.memory import Fault, MemoryStore
 from ledger.store import (
+    HISTORY_LINES_MAX,
     HOLDERS_A_CALL_MAX,
+    HOLDERS_WINDOW_SEQS_MAX,
     IDENTITIES_A_CALL_MAX,
     Fence,
     Fenced,
     IdentityTaken,
+    Line,
     Misplaced,
     OutcomeUnknown,
+    Turnover,
     Unavailable,
 )
-from ledger.values import Epoch, HolderId, Partition, Seq
+from ledger.values import Account, Cents, Epoch, HolderId, Partition, Seq, Transfer
 
 MAIN = Partition(0)
 
@@ -140,6 +146,10 @@ async def test_a_read_has_a_limit(store, identities):
         await store.newest(MAIN, [HolderId("h1")] * (HOLDERS_A_CALL_MAX + 1))
     with pytest.raises(ValueError, match="at most"):
         await store.find(MAIN, [next(identities)] * (IDENTITIES_A_CALL_MAX + 1))
+    with pytest.raises(ValueError, match="513 lines asked for at once, at most 512"):
+        await store.history(MAIN, HolderId("h1"), HISTORY_LINES_MAX + 1)
+    with pytest.raises(ValueError, match="at most 10000"):
+        await store.holders_of(MAIN, ["purchase"], Seq(7), Seq(8 + HOLDERS_WINDOW_SEQS_MAX))
 
 
 @given(request=json_texts, reply=json_texts, position=json_texts)
@@ -218,6 +228,77 @@ async def test_what_the_database_refuses_is_known_not_to_be_in(store, entries, w
     assert "970001" not in str(refused.value)
     assert (await store.fence(MAIN)).head == 0
     await writer.append(entries.payment())
+
+
+# Reading back: passbooks, turnovers, holders
+
+ACCOUNTS = [Account("acquirer:970001:payable"), Account("acquirer:970001:exceptions"), Account("holder:h1:90:2026")]
+KINDS = ["Zoll", "advice", "purchase", "purchasé", "reversal"]
+
+movements = (
+    st.tuples(st.sampled_from(ACCOUNTS), st.sampled_from(ACCOUNTS), st.integers(1, 10**12))
+    .filter(lambda one: one[0] != one[1])
+    .map(lambda one: Transfer(one[0], one[1], Cents(one[2])))
+)
+happenings = st.tuples(
+    st.sampled_from(KINDS), st.sampled_from(["a", "b", "Ba", None]), st.lists(movements, max_size=3).map(tuple)
+)
+"""A record's kind, whose it is (a holder of this example, or nobody's), and its transfers."""
+
+
+async def _happen(writer, entries, story):
+    """Append such records; return them with the seq they follow."""
+    after, batch = writer.head, []
+    for number, (kind, name, transfers) in enumerate(story):
+        entry = entries.refusal() if name is None else entries.payment(f"{after}-{name}", position=f"[{number}]")
+        batch.append(replace(entry, kind=kind, transfers=transfers))
+    return after, await writer.append(*batch)
+
+
+@given(story=st.lists(happenings, max_size=12), lines_max=st.integers(0, 6))
+@shared_ledger
+async def test_a_history_is_a_passbook_newest_line_first(store, begin, entries, story, lines_max):
+    after, records = await _happen(await begin(store), entries, story)
+    for holder in (HolderId(f"{after}-{name}") for name in ("a", "b", "Ba", "nobody")):
+        lines = [Line(one.seq, one.entry.position) for one in records if one.entry.holder == holder]
+        assert await store.history(MAIN, holder, lines_max) == lines[::-1][:lines_max]
+
+
+@given(story=st.lists(happenings, max_size=12), cut=st.tuples(st.integers(0, 12), st.integers(0, 15)))
+@shared_ledger
+async def test_a_turnover_is_what_records_credit_and_debit_by_kind_whatever_windows_it_is_read_in(
+    store, begin, entries, monkeypatch, story, cut
+):
+    """Records are counted, not transfers; one that does both counts on both sides."""
+    monkeypatch.setattr(reading, "WINDOW_SEQS", 4)
+    start, records = await _happen(await begin(store), entries, story)
+    after, through = Seq(start + cut[0]), Seq(start + cut[1])
+    for account in ACCOUNTS:
+        counted = defaultdict(lambda: [0, 0, 0, 0])
+        for record in (one for one in records if after < one.seq <= through):
+            into = [one.amount for one in record.entry.transfers if one.credit == account]
+            out = [one.amount for one in record.entry.transfers if one.debit == account]
+            if into or out:
+                change = (bool(into), sum(into), bool(out), sum(out))
+                counted[record.entry.kind] = [a + b for a, b in zip(counted[record.entry.kind], change, strict=True)]
+        expected = [Turnover(kind, *counted[kind]) for kind in sorted(counted)]
+        assert await store.turnover(MAIN, account, after, through) == expected
+
+
+@given(
+    story=st.lists(happenings, max_size=12),
+    kinds=st.lists(st.sampled_from(KINDS), max_size=3),
+    cut=st.tuples(st.integers(0, 12), st.integers(0, 15)),
+)
+@shared_ledger
+async def test_holders_of_kinds_come_once_each_by_their_first_record(store, begin, entries, story, kinds, cut):
+    start, records = await _happen(await begin(store), entries, story)
+    after, through = Seq(start + cut[0]), Seq(start + cut[1])
+    expected = []
+    for record in (one for one in records if after < one.seq <= through and one.entry.kind in kinds):
+        if record.entry.holder is not None and record.entry.holder not in expected:
+            expected.append(record.entry.holder)
+    assert await store.holders_of(MAIN, kinds, after, through) == expected
 
 
 # More than one writer
@@ -322,7 +403,14 @@ async def test_a_memory_store_out_of_reach_is_unavailable_until_it_is_back(begin
     store = MemoryStore()
     writer = await begin(store)
     store.reachable = False
-    for call in (writer.append(entries.payment()), store.fence(MAIN), store.retake(MAIN, writer.epoch)):
+    for call in (
+        writer.append(entries.payment()),
+        store.fence(MAIN),
+        store.retake(MAIN, writer.epoch),
+        store.history(MAIN, HolderId("h1"), 1),
+        store.turnover(MAIN, Account("acquirer:970001:payable"), Seq(0), Seq(1)),
+        store.holders_of(MAIN, ["purchase"], Seq(0), Seq(1)),
+    ):
         with pytest.raises(Unavailable):
             await call
     store.reachable = True

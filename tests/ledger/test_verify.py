@@ -58,17 +58,24 @@ def _entry(number: int, holder: str, purse: Purse, *transfers: Transfer) -> Entr
 
 
 def story() -> list[Entry]:
-    """Loads, payments, a hold and a merchant's record: what sound books are made of."""
+    """Loads, payments, a hold, vouchers that expire and a merchant's record: what sound books are made of."""
     entries, numbers = [], count(1)
     for holder in (HolderId("h1"), HolderId("h2")):
         lot, hold = accounts.of_holder(holder, "90", "2026"), accounts.of_hold(holder, "90", "2026")
-        held = Hold("ab", "90", date(2026, 5, 12), "000001", "970001", (Part("2026", *_days(), Cents(900)),))
+        expired = accounts.expired(holder, "90", "2026")
+        parts = (Part("2026", *_days(), Cents(900)),)
+        held = Hold("ab", "90", date(2026, 5, 12), "000001", "970001", parts, until=date(2026, 5, 18))
+        ending = [
+            Transfer(hold, PAYABLE, Cents(800)),
+            Transfer(hold, lot, Cents(100)),
+            Transfer(lot, expired, Cents(2_200)),
+        ]
         for purse, transfers in (
             (Purse((_lot(5_000),)), [Transfer(FLOAT, lot, Cents(5_000))]),
             (Purse((_lot(3_000),)), [Transfer(lot, PAYABLE, Cents(1_250)), Transfer(lot, PAYABLE, Cents(750))]),
             (Purse((_lot(3_000),)), []),
             (Purse((_lot(2_100),), (held,)), [Transfer(lot, hold, Cents(900))]),
-            (Purse((_lot(2_200),)), [Transfer(hold, PAYABLE, Cents(800)), Transfer(hold, lot, Cents(100))]),
+            (Purse(expired=(_lot(2_200),)), ending),
         ):
             entries.append(_entry(next(numbers), holder, purse, *transfers))
     refused = replace(_entry(next(numbers), "h3", Purse()), holder=None, position=None, reason="CARD_UNKNOWN")
@@ -129,8 +136,8 @@ async def test_a_sound_ledger_is_reported_with_what_was_read(database: Any) -> N
     assert isinstance(report, Report)
     assert report.records == RECORDS
     [main] = report.partitions
-    assert (main.head, main.epoch, main.transfers, main.identities) == (RECORDS, 3, 12, 2 * RECORDS)
-    assert main.accounts == 4, "two holders' lots, the float and the payable account"
+    assert (main.head, main.epoch, main.transfers, main.identities) == (RECORDS, 3, 14, 2 * RECORDS)
+    assert main.accounts == 4, "two holders' expired lots, the float and the payable account"
     assert seen == [(0, 5, RECORDS), (0, 10, RECORDS), (0, 12, RECORDS)]
 
 
@@ -277,6 +284,33 @@ def _hold_forgotten(entries: list[Entry]) -> str:
     return "its position says 0 cents in hold:h1:90:2026, the transfers up to it make 900"
 
 
+def _expired_forgotten(entries: list[Entry]) -> str:
+    entries[4] = replace(entries[4], position=msgspec.json.encode((Purse(),)).decode())
+    return "its position says 0 cents in expired:h1:90:2026, the transfers up to it make 2200"
+
+
+def _expired_spendable(entries: list[Entry]) -> str:
+    entries[4] = replace(entries[4], position=msgspec.json.encode((Purse((_lot(2_200),)),)).decode())
+    return "its position says 0 cents in expired:h1:90:2026, the transfers up to it make 2200"
+
+
+def _expired_claimed(entries: list[Entry]) -> str:
+    entries[3] = replace(entries[3], position=msgspec.json.encode((Purse((), (), (_lot(2_100),)),)).decode())
+    return "its position says 2100 cents in expired:h1:90:2026, the transfers up to it make 0"
+
+
+def _expired_of_another(entries: list[Entry]) -> str:
+    expired = accounts.expired(HolderId("h1"), "90", "2026")
+    entries[5] = replace(entries[5], transfers=(*entries[5].transfers, Transfer(expired, FLOAT, Cents(1))))
+    return "it moves money of holder h1, whose line it isn't"
+
+
+def _expired_overdrawn(entries: list[Entry]) -> str:
+    expired = accounts.expired(HolderId("h1"), "90", "2026")
+    entries[1] = replace(entries[1], transfers=(Transfer(expired, FLOAT, Cents(1)),))
+    return "it leaves expired:h1:90:2026 at -1 cents, on the wrong side of 0"
+
+
 def _no_purse(entries: list[Entry]) -> str:
     entries[2] = replace(entries[2], position='{"balance": 1}')
     return "its position doesn't begin with a purse"
@@ -295,7 +329,7 @@ def _payable_below_zero(entries: list[Entry]) -> str:
 
 def _another_holders_money(entries: list[Entry]) -> str:
     lot = accounts.of_holder(HolderId("h1"), "90", "2026")
-    entries[5] = replace(entries[5], transfers=(*entries[5].transfers, Transfer(lot, PAYABLE, Cents(1))))
+    entries[5] = replace(entries[5], transfers=(*entries[5].transfers, Transfer(FLOAT, lot, Cents(1))))
     return "it moves money of holder h1, whose line it isn't"
 
 
@@ -305,6 +339,11 @@ def _another_holders_money(entries: list[Entry]) -> str:
         (_cent_too_many, 2),
         (_lot_forgotten, 2),
         (_hold_forgotten, 4),
+        (_expired_forgotten, 5),
+        (_expired_spendable, 5),
+        (_expired_claimed, 4),
+        (_expired_of_another, 6),
+        (_expired_overdrawn, 2),
         (_no_purse, 3),
         (_overdrawn, 3),
         (_payable_below_zero, 1),

@@ -1,0 +1,23 @@
+"""Long reads go by windows, each a statement of its own (docs/ledger.md: no snapshot may stay open for long)."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger import reading
+from ledger.reading import windows
+from ledger.values import Seq
+
+
+@given(after=st.integers(0, 100), seqs=st.integers(0, 100), size=st.integers(1, 12))
+def test_windows_cover_every_seq_once_and_none_is_too_wide(after: int, seqs: int, size: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "WINDOW_SEQS", size)
+        cut = list(windows(Seq(after), Seq(after + seqs)))
+    covered = [seq for begin, end in cut for seq in range(begin + 1, end + 1)]
+    assert covered == list(range(after + 1, after + seqs + 1))
+    assert all(0 < end - begin <= size for begin, end in cut)
+
+
+def test_there_is_no_window_before_the_first_seq() -> None:
+    assert list(windows(Seq(7), Seq(3))) == []
