@@ -1,11 +1,10 @@
-"""Bytes to messages and back, by a dialect. The one place that knows pyiso8583.
+"""Bytes to messages and back, by a dialect. The one place that calls pyiso8583.
 
 pyiso8583 lays fields out and takes them apart; it looks at no content, and its exceptions hold the whole message.
 So every field is tested here, and none of its exceptions gets out, not even as the context of another.
 """
 
 import re
-import sys
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
@@ -14,19 +13,23 @@ import iso8583
 import msgspec
 from msgspec import Struct
 
+from authz.wire import tpdu
 from authz.wire.content import expected, matcher
 from authz.wire.dialect import Dialect, Field
+from authz.wire.layout import Conversion, Head, Specification, charset_of, conversions, head_of, length_test
 from authz.wire.message import ATTRIBUTES, Elements, Message
 from authz.wire.track2 import Track2
 
 WHOLE = 0
 """Stands for a field's number where the message as a whole is meant."""
 MAC_LENGTH = 16
-"""Bytes that a MAC takes up: the last ones of its frame."""
+"""Hexadecimal digits of a MAC in a message, whatever the dialect sends for them."""
 
+_HEADS = ("h", "t", "p", "1")
 _SECONDARY_BITMAP, _TERTIARY_BITMAP = 1, 65
 _ELEMENTS, _MAC, _MAC_ABOVE_64 = 48, 64, 128
 _NO_FIELD = "no field of this dialect"
+_NO_MAC = "0" * MAC_LENGTH
 
 
 class Unreadable(Exception):
@@ -64,8 +67,11 @@ class Codec:
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
-        self._specification = _specification(dialect)
-        self._fields = {str(number): _prepare(number, field) for number, field in dialect.fields.items()}
+        self._specification = Specification(dialect)
+        self._head: Head = head_of(dialect)
+        self._is_length = length_test(dialect)
+        self._fields = {str(number): _prepare(number, field, dialect) for number, field in dialect.fields.items()}
+        self._mac_bytes = len(self._mac(_NO_MAC))
 
     def decode(self, frame: bytes) -> Message:
         """Read one message, its frame's length already taken off. Raises `Unreadable` and `Malformed`.
@@ -74,14 +80,16 @@ class Codec:
         length or a field that the dialect lacks makes the rest unreadable.
         """
         split = self._split(frame)
-        values: dict[str, Any] = {"mti": split.mti}
+        values: dict[str, Any] = {"mti": split.mti, "header": split.header}
         unused: list[tuple[int, int]] = []
         wrong: _Flaw | None = None
         for key, text in split.texts.items():
             field = self._fields[key]
-            if field.prefixed and not split.parts[key]["len"].isdigit():
+            if field.prefixed and not self._is_length(split.parts[key]["len"]):
                 wrong = wrong or (field.number, field.expected)
                 break
+            if field.from_wire is not None:
+                text = field.from_wire(text)
             value = field.read(text) if field.matches(text) else None
             if value is None:
                 wrong = wrong or (field.number, field.expected)
@@ -102,11 +110,13 @@ class Codec:
         """Write a message as it stands, a MAC included if it has one. Raises `Unsendable`.
 
         Characters and lengths are tested, meaning isn't: a terminal under test may send two PANs that differ.
-        `unused` is not written.
+        `unused` is not written. A dialect that has a header gets the default one where the message has none.
         """
         if not _MTI(message.mti):
             raise Unsendable(WHOLE, "4 digits expected as the message type")
         texts = {"t": message.mti}
+        if self._head.mti_at or message.header is not None:
+            texts["h"] = self._header(message.header)
         last = 0
         for number, value in zip(_SENT, _sent(message), strict=True):
             if value is not None:
@@ -123,21 +133,29 @@ class Codec:
         Making a MAC is asynchronous, writing is not, so it takes three steps:
         `frame = encode_unsigned(message)`, `mac = await make_mac(zone, covered(frame))`, `signed(frame, mac)`.
         """
-        return self.encode(msgspec.structs.replace(message, mac="0" * MAC_LENGTH))
+        return self.encode(msgspec.structs.replace(message, mac=_NO_MAC))
 
-    @staticmethod
-    def covered(frame: bytes) -> bytes:
+    def covered(self, frame: bytes) -> bytes:
         """Return what the MAC of a frame is made over: all from the MTI to the last field before it.
 
         The frame must have one: written by `encode_unsigned`, or read as a message whose `mac` is there.
         """
-        return frame[:-MAC_LENGTH]
+        return frame[self._head.mti_at : -self._mac_bytes]
 
-    @staticmethod
-    def signed(frame: bytes, mac: str) -> bytes:
+    def signed(self, frame: bytes, mac: str) -> bytes:
         """Put a MAC (16 hexadecimal digits) in its place at the end of a frame from `encode_unsigned`."""
         assert len(mac) == MAC_LENGTH
-        return frame[:-MAC_LENGTH] + mac.encode("ascii")
+        return frame[: -self._mac_bytes] + self._mac(mac)
+
+    def _mac(self, mac: str) -> bytes:
+        return bytes.fromhex(mac) if self.dialect.binary == "raw" else mac.encode(charset_of(self.dialect))
+
+    def _header(self, header: str | None) -> str:
+        if not self._head.mti_at:
+            raise Unsendable(WHOLE, "no header in this dialect")
+        if header is not None and not _HEADER(header):
+            raise Unsendable(WHOLE, "10 hexadecimal digits expected as the header")
+        return header or tpdu.DEFAULT
 
     def _put(self, texts: dict[str, str], number: int, text: str) -> None:
         key = str(number)
@@ -146,21 +164,23 @@ class Codec:
             raise Unsendable(number, _NO_FIELD)
         if not field.matches(text):
             raise Unsendable(number, field.expected)
-        texts[key] = text
+        texts[key] = text if field.to_wire is None else field.to_wire(text)
 
     def _split(self, frame: bytes) -> "_Split":
         """Take a frame apart. Raises `Unreadable`, and `Malformed` where the secondary bitmap isn't there."""
-        if not _HEAD(frame):
+        head = self._head
+        if not head.begins(frame):
             raise Unreadable
-        mti = frame[:4].decode("ascii")
-        secondary = frame[4] >= _FIRST_BIT
-        if secondary and not _BITMAP(frame, 20):
-            raise Malformed(_SECONDARY_BITMAP, "16 hexadecimal digits expected", Message(mti=mti))
+        mti = head.mti(frame[head.mti_at : head.first_at])
+        header = frame[: head.mti_at].hex().upper() or None
+        secondary = frame[head.first_at] in head.announcing
+        if secondary and not head.is_bitmap(frame, head.second_at):
+            raise Malformed(_SECONDARY_BITMAP, head.bitmap_expected, Message(mti=mti, header=header))
         # pyiso8583 would read field 65 as a third bitmap, before all fields. Without the second bitmap it reads those
         # up to 64, which are all that can be told.
-        tertiary = secondary and frame[20] >= _FIRST_BIT
+        tertiary = secondary and frame[head.second_at] in head.announcing
         if tertiary:
-            frame = frame[:20] + b"0" * 16 + frame[36:]
+            frame = frame[: head.second_at] + head.no_fields + frame[head.fields_at :]
         flaw: _Flaw | None = None
         try:
             texts, parts = iso8583.decode(frame, self._specification)
@@ -174,9 +194,9 @@ class Codec:
                 flaw = int(stopped.field), field.expected if field else _NO_FIELD
         if tertiary and (flaw is None or flaw[0] == WHOLE):
             flaw = _TERTIARY_BITMAP, _NO_FIELD
-        for key in ("t", "p", "1"):
+        for key in _HEADS:
             texts.pop(key, None)
-        return _Split(mti, texts, parts, flaw)
+        return _Split(mti, header, texts, parts, flaw)
 
 
 _Flaw = tuple[int, str]
@@ -187,13 +207,17 @@ class _Split(Struct):
     """A frame taken apart: texts and encoded parts by field, up to the first that can't be read; and why it can't."""
 
     mti: str
+    header: str | None
     texts: dict[str, str]
     parts: dict[str, dict[str, bytes]]
     flaw: _Flaw | None
 
 
 class _Prepared(Struct):
-    """A field of the dialect, made ready. `read` gives the value of a text that `matches`; None: it has none."""
+    """A field of the dialect, made ready. `read` gives the value of a text that `matches`; None: it has none.
+
+    `to_wire` and `from_wire` stand between a text and what pyiso8583 lays out; None where that is the text itself.
+    """
 
     number: int
     attribute: str | None
@@ -201,20 +225,12 @@ class _Prepared(Struct):
     expected: str
     matches: Callable[[str], object]
     read: Callable[[str], str | Elements | None]
+    to_wire: Conversion | None
+    from_wire: Conversion | None
 
 
-class _Specification(dict[str, Mapping[str, Any]]):
-    """A dialect as pyiso8583 takes it. A field that the dialect lacks is longer than any frame: reading stops there."""
-
-    def __missing__(self, key: str) -> Mapping[str, Any]:
-        return _layout(0, sys.maxsize)
-
-
-_HEAD = re.compile(rb"[0-9]{4}[0-9A-Fa-f]{16}").match
-_BITMAP = re.compile(rb"[0-9A-Fa-f]{16}").match
-_FIRST_BIT = ord("8")
-"""The least of the hexadecimal digits, of either case, that have their first bit set."""
 _MTI = re.compile("[0-9]{4}").fullmatch
+_HEADER = re.compile("[0-9A-Fa-f]{10}").fullmatch
 _SENT = [number for number, attribute in ATTRIBUTES.items() if attribute != "mac"]
 _sent = attrgetter(*(ATTRIBUTES[number] for number in _SENT))
 
@@ -238,10 +254,11 @@ _READERS: Mapping[int, tuple[Callable[[str], str | Elements | None], str]] = {
 }
 
 
-def _prepare(number: int, field: Field) -> _Prepared:
+def _prepare(number: int, field: Field, dialect: Dialect) -> _Prepared:
     read, meaning = _READERS.get(number, (_as_it_is, ""))
     why = f"{expected(field)} expected{meaning}"
-    return _Prepared(number, ATTRIBUTES.get(number), field.prefix > 0, why, matcher(field), read)
+    to_wire, from_wire = conversions(dialect, field)
+    return _Prepared(number, ATTRIBUTES.get(number), field.prefix > 0, why, matcher(field), read, to_wire, from_wire)
 
 
 def _contradiction(values: dict[str, Any], texts: dict[str, str]) -> _Flaw | None:
@@ -259,15 +276,3 @@ def _contradiction(values: dict[str, Any], texts: dict[str, str]) -> _Flaw | Non
         del values["expiry"]
         return 14, "the expiry of track 2 expected"
     return None
-
-
-def _layout(prefix: int, length: int) -> Mapping[str, Any]:
-    # Latin-1 gives every byte a character, so that pyiso8583 never stops over content: which ones may be there is
-    # the field's own pattern, and all patterns are of ASCII.
-    return {"data_enc": "latin-1", "len_enc": "latin-1", "len_type": prefix, "max_len": length, "desc": ""}
-
-
-def _specification(dialect: Dialect) -> _Specification:
-    heads = {"h": _layout(0, 0), "t": _layout(0, 4), "p": _layout(0, 16), "1": _layout(0, 16)}
-    fields = {str(number): _layout(field.prefix, field.length) for number, field in dialect.fields.items()}
-    return _Specification(heads | fields)

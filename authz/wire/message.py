@@ -89,6 +89,8 @@ class Message(Struct, frozen=True, kw_only=True):
     """
 
     mti: str
+    header: str | None = None
+    """The TPDU in front of the MTI, 10 hexadecimal digits; None in dialects without one."""
     pan: str | None = None
     processing_code: str | None = None
     amount: str | None = None
@@ -115,8 +117,17 @@ class Message(Struct, frozen=True, kw_only=True):
     chip: str | None = None
     settlement_code: str | None = None
     network_code: str | None = None
+    credits_number: str | None = None
+    credits_reversal_number: str | None = None
+    debits_number: str | None = None
+    debits_reversal_number: str | None = None
+    credits_amount: str | None = None
+    credits_reversal_amount: str | None = None
+    debits_amount: str | None = None
+    debits_reversal_amount: str | None = None
     original: str | None = None
     replacement: str | None = None
+    net_amount: str | None = None
     mac: str | None = None
     unused: tuple[tuple[int, int], ...] = ()
     """Known fields that came and that nothing reads: number and length."""
@@ -176,8 +187,17 @@ ATTRIBUTES = {
     64: "mac",
     66: "settlement_code",
     70: "network_code",
+    74: "credits_number",
+    75: "credits_reversal_number",
+    76: "debits_number",
+    77: "debits_reversal_number",
+    86: "credits_amount",
+    87: "credits_reversal_amount",
+    88: "debits_amount",
+    89: "debits_reversal_amount",
     90: "original",
     95: "replacement",
+    97: "net_amount",
     128: "mac",
 }
 """Field numbers of a message's attributes. The MAC is DE 64, or DE 128 where there are fields above 64."""

@@ -41,6 +41,8 @@ INQUIRY = Rule("balance inquiry", tuple(field for field in _PAYMENT if field not
 INQUIRY_TRANSACTIONS = ("30", "31")
 """First two digits of a processing code that make a 0100 or 0200 an inquiry."""
 
+PRESENTED = ("0100", "0200")
+"""Requests for which a card is presented; the others tell of one that was."""
 TYPED_ENTRIES = ("81", "01")
 """First two digits of an entry mode (DE 22) in which somebody typed the card's number: e-commerce, manual."""
 
@@ -100,7 +102,7 @@ def check_mandatory(message: Message) -> None:
                 break
         else:
             raise Malformed(alternatives[0], f"mandatory in a request of this type ({rule.meaning})", message)
-    if _is_typed(message) and message.card_expiry is None:
+    if first_mti(message.mti) in PRESENTED and _is_typed(message) and message.card_expiry is None:
         raise Malformed(14, "mandatory where the card's number was typed", message)
     if inquiry and message.amount is not None and int(message.amount):
         raise Malformed(4, "absent or zero expected in a balance inquiry", message)
@@ -111,7 +113,4 @@ def _is_typed(message: Message) -> bool:
 
 
 def _has(message: Message, field: int) -> bool:
-    attribute = ATTRIBUTES.get(field)
-    if attribute is None:
-        return any(number == field for number, _ in message.unused)
-    return getattr(message, attribute) is not None
+    return getattr(message, ATTRIBUTES[field]) is not None

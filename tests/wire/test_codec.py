@@ -4,55 +4,49 @@ from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
 from msgspec.structs import replace
 
 from authz.wire.codec import Codec, Unsendable
 from authz.wire.dialect import shipped
 from authz.wire.message import Elements, Message
+from tests.wire.samples import MESSAGES, spaced
 
 CODEC = Codec(shipped("iso87ascii"))
 
 
-def _spaced(frame: bytes) -> bytes:
-    """A frame written with spaces between its fields; none of them holds one."""
-    return b"".join(frame.split())
-
-
-PURCHASE = _spaced(
+PURCHASE = spaced(
     b"0200 7238040108C19000"
     b" 169250100000000014 000000 000000001250 0512103000 000042 123000 0512 051"
     b" 06970001 613212000042 PAR00001 FR0000000000001 006PA0011 978 0123456789ABCDEF"
 )
-PURCHASE_REPLY = _spaced(
+PURCHASE_REPLY = spaced(
     b"0210 703800010ED08400"
     b" 169250100000000014 000000 000000001250 000042 123000 0512"
     b" 06970001 613212000042 A1B2C3 00 PAR00001 FR0000000000001 08APPROVED"
     b" 978 0409002978C0000000187509020978C000000000650"
 )
-AUTHORIZATION = _spaced(
+AUTHORIZATION = spaced(
     b"0100 3238040120C08000"
     b" 009000 000000000800 0512103001 000043 123001 0512 901"
     b" 06970001 259250100000000014=28061011 PAR00001 FR0000000000001 978"
 )
-AUTHORIZATION_REPLY = _spaced(
+AUTHORIZATION_REPLY = spaced(
     b"0110 3038000106D08000"
     b" 009000 000000000800 000043 123001 0512 06970001 A1B2C4 00 PAR00001 FR0000000000001 08APPROVED 978"
 )
-INQUIRY = _spaced(
+INQUIRY = spaced(
     b"0100 6238040100C10000"
     b" 169250100000000014 310000 0512103002 000044 123002 0512 812"
     b" 06970001 PAR00001 FR0000000000001 008CV003123"
 )
-INQUIRY_REPLY = _spaced(
+INQUIRY_REPLY = spaced(
     b"0110 6038000102D00400"
     b" 169250100000000014 310000 000044 123002 0512"
     b" 06970001 00 PAR00001 FR0000000000001 08APPROVED 0209002978C000000018750"
 )
-ECHO = _spaced(b"0800 8220000000000000 0400000000000000 0512103003 000045 301")
-ECHO_REPLY = _spaced(b"0810 8220000002000000 0400000000000000 0512103003 000045 00 301")
-REVERSAL = _spaced(
+ECHO = spaced(b"0800 8220000000000000 0400000000000000 0512103003 000045 301")
+ECHO_REPLY = spaced(b"0810 8220000002000000 0400000000000000 0512103003 000045 00 301")
+REVERSAL = spaced(
     b"0400 F238000100C08000 0000004200000000"
     b" 169250100000000014 000000 000000001250 0512103004 000046 123004 0512"
     b" 06970001 PAR00001 FR0000000000001 978"
@@ -209,68 +203,6 @@ def test_a_message_is_written_as_by_hand(name: str) -> None:
     assert CODEC.encode(message) == frame
 
 
-def _digits(least: int, most: int | None = None) -> SearchStrategy[str]:
-    return st.text("0123456789", min_size=least, max_size=most or least)
-
-
-def _printable(least: int, most: int | None = None) -> SearchStrategy[str]:
-    return st.text([chr(code) for code in range(0x20, 0x7F)], min_size=least, max_size=most or least)
-
-
-def _hexadecimal(least: int, most: int | None = None) -> SearchStrategy[str]:
-    return st.binary(min_size=least, max_size=most or least).map(lambda block: block.hex().upper())
-
-
-DATES = st.dates().map(lambda day: f"{day:%m%d}")
-TIMES = st.times().map(lambda time: f"{time:%H%M%S}")
-PANS = _digits(12, 19)
-EXPIRIES = st.dates().map(lambda day: f"{day:%y%m}")
-OPTIONAL = {
-    "processing_code": _digits(6),
-    "amount": _digits(12),
-    "transmitted": st.builds(str.__add__, DATES, TIMES),
-    "trace": _digits(6),
-    "local_time": TIMES,
-    "local_date": DATES,
-    "settlement_date": DATES,
-    "entry_mode": _digits(3),
-    "card_sequence": _digits(3),
-    "acquirer": _digits(1, 11),
-    "retrieval_reference": st.text("AZ09 ", min_size=12, max_size=12),
-    "approval": st.text("AZ09", min_size=6, max_size=6),
-    "response_code": st.text("AZ09", min_size=2, max_size=2),
-    "terminal": _printable(8),
-    "merchant": _printable(15),
-    "reason": _printable(0, 25),
-    "elements": st.builds(Elements, cvv2=st.none() | _digits(3), takes_partial=st.none() | st.just("1")),
-    "currency": _digits(3),
-    "pin_block": _hexadecimal(8),
-    "balances": _printable(0, 120),
-    "chip": _hexadecimal(1, 499),
-    "settlement_code": _digits(1),
-    "network_code": _digits(3),
-    "original": _digits(42),
-    "replacement": st.builds(str.__add__, _digits(12), _printable(30)),
-    "mac": _hexadecimal(8),
-}
-CARDS = st.builds(
-    lambda pan, expiry, where: {
-        "pan": pan if "2" in where else None,
-        "expiry": expiry if "4" in where else None,
-        "track2": f"{pan}={expiry}101" if "5" in where else None,
-    },
-    PANS,
-    EXPIRIES,
-    st.sets(st.sampled_from("245")),
-)
-MESSAGES = st.builds(
-    lambda mti, card, rest: Message(mti=mti, **card, **rest),
-    _digits(4),
-    CARDS,
-    st.fixed_dictionaries({}, optional=OPTIONAL),
-)
-
-
 @given(MESSAGES)
 def test_every_message_that_is_written_is_read_as_it_was(message: Message) -> None:
     assert CODEC.decode(CODEC.encode(message)) == message
@@ -278,7 +210,7 @@ def test_every_message_that_is_written_is_read_as_it_was(message: Message) -> No
 
 def test_known_fields_that_nothing_reads_are_kept_by_number_and_length() -> None:
     acceptor = b"A" * 40
-    frame = _spaced(
+    frame = spaced(
         b"0800 8220008000200010 0400000000000000 0512103003 000045 00 %b 003xyz 301" % acceptor,
     )
     assert CODEC.decode(frame).unused == ((25, 2), (43, 40), (60, 3))
@@ -302,7 +234,7 @@ class TestMac:
         assert frame == ECHO.replace(b"0400000000000000", b"0400000000000001") + self.MAC.encode()
 
     def test_field_128_alone_above_64_is_read(self) -> None:
-        frame = _spaced(b"0800 8220000000000000 0000000000000001 0512103003 000045 FEDCBA9876543210")
+        frame = spaced(b"0800 8220000000000000 0000000000000001 0512103003 000045 FEDCBA9876543210")
         assert CODEC.decode(frame).mac == self.MAC
 
     @given(MESSAGES)

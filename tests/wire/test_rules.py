@@ -34,9 +34,7 @@ EVERY = [(mti, field) for mti, fields in TABLE.items() for field in sorted(field
 
 
 def a_message(mti: str, fields: set[int], **more: str) -> Message:
-    named = {ATTRIBUTES[field]: "0" * 42 for field in fields if field in ATTRIBUTES}
-    unused = tuple((field, 16) for field in sorted(fields) if field not in ATTRIBUTES)
-    return replace(Message(mti=mti, unused=unused), **(named | more))
+    return replace(Message(mti=mti), **({ATTRIBUTES[field]: "0" * 42 for field in fields} | more))
 
 
 def missing(message: Message) -> int:
