@@ -32,10 +32,8 @@ class _Keys(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            allowed = KEY_BYTES.get(name)
-            if allowed and len(getattr(self, name)) not in allowed:
-                lengths = " or ".join(str(2 * length) for length in allowed)
-                raise KeyMalformed(f"{name} must be {lengths} hexadecimal digits")
+            if name in KEY_BYTES:
+                require_length(name, getattr(self, name))
 
     @classmethod
     def from_hex(cls, table: Mapping[str, object]) -> Self:
@@ -85,6 +83,13 @@ class VaultKey(_Keys, frozen=True):
     """The master key (32 bytes) from which the keys of the card vault are derived."""
 
     master: bytes
+
+
+def require_length(name: str, key: bytes) -> None:
+    """Check a key's length by `KEY_BYTES`. Raises `KeyMalformed`."""
+    if len(key) not in KEY_BYTES[name]:
+        lengths = " or ".join(str(2 * length) for length in KEY_BYTES[name])
+        raise KeyMalformed(f"{name} must be {lengths} hexadecimal digits")
 
 
 def _value(name: str, table: Mapping[str, object]) -> object:

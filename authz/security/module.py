@@ -5,9 +5,12 @@ out never is, and no error of a module holds any of it.
 """
 
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
+
+OLD_KEY_HONOURED_S = 60
+"""How long a key of a link is still honoured after another has taken its place."""
 
 
 class SecurityError(Exception):
@@ -24,6 +27,10 @@ class Sealed(SecurityError):
 
 class Malformed(SecurityError):
     """An argument isn't of the form that the interface asks for. The message names it and shows none of it."""
+
+
+class KeyBlockRefused(SecurityError):
+    """A key block doesn't open, or what is in it isn't a key that a link may change. The message says which."""
 
 
 class PinFinding(StrEnum):
@@ -47,6 +54,33 @@ class ChipFinding(Struct, frozen=True):
     response: str | None = None
 
 
+class ZoneKeyUsage(StrEnum):
+    """What a key is for that a link may change, by its name in TR-31."""
+
+    PIN = "P0"
+    """The zone PIN key: encrypts PIN blocks."""
+    MAC = "M3"
+    """The MAC key, for ISO/IEC 9797-1 algorithm 3."""
+
+
+class ImportedKey(Struct, frozen=True, gc=False):
+    """A link's new key, as it may be kept: only the module that imported it can open it. Its repr shows no key.
+
+    `check_value` is six upper-case hexadecimal digits, by which both ends compare the key without showing it;
+    `sealed` opens for its link and usage alone.
+    """
+
+    usage: ZoneKeyUsage
+    check_value: str
+    sealed: bytes
+
+    def __repr__(self) -> str:
+        return f"ImportedKey({self.usage}, {self.check_value})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("usage", self.usage), ("check_value", self.check_value)]
+
+
 class SecurityModule(Protocol):
     """What an authorizer asks of its security module. `zone` names the link whose keys are meant: its acquirer id."""
 
@@ -66,10 +100,32 @@ class SecurityModule(Protocol):
         """
 
     async def verify_mac(self, zone: str, covered: bytes, mac: str) -> bool:
-        """Verify a MAC (16 upper-case hexadecimal digits) over the bytes it covers."""
+        """Verify a MAC (16 upper-case hexadecimal digits) over the bytes it covers. Raises `KeyMissing`."""
 
     async def make_mac(self, zone: str, covered: bytes) -> str:
-        """Make a MAC over these bytes."""
+        """Make a MAC over these bytes, under the link's newest MAC key. Raises `KeyMissing`."""
+
+    async def import_key(self, zone: str, block: str) -> ImportedKey:
+        """Open a TR-31 key block under the link's `zmk`. The key doesn't come into use: first it is kept.
+
+        Raises `KeyBlockRefused` and `KeyMissing`.
+        """
+
+    async def use_key(self, zone: str, key: ImportedKey) -> None:
+        """Change a key of a link: from now on this is it, and the one before is honoured for `OLD_KEY_HONOURED_S`.
+
+        While it is, a PIN block that is garbled under the new key is tried under the old one, and so is a MAC that
+        is wrong. The key before that isn't honoured any longer. The key in use, imported again, changes nothing.
+        Raises `KeyMissing` and `Sealed`.
+        """
+
+    async def restore_key(self, zone: str, key: ImportedKey) -> None:
+        """Put a kept key back into use, at the start: no other is honoured beside it.
+
+        What it replaces is the configuration's key, which may have been given up years ago and for a reason, and
+        what was in use before a restart can't be told from it: so the restart ends an old key's time. The key in
+        use, restored again, changes nothing. Raises `KeyMissing` and `Sealed`.
+        """
 
     async def make_pvv(self, pan: str, pin: str) -> str:
         """Make the four digits that verify a PIN."""

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.pretty import pretty_repr
 
 from authz.security.chip import ChipVerification
+from authz.security.keyblock import unwrap, wrap
 from authz.security.keys import IssuerKeys, VaultKey, ZoneKeys
 from authz.security.mac import RetailMac
-from authz.security.module import SecurityError
+from authz.security.module import ImportedKey, SecurityError, ZoneKeyUsage
 from authz.security.pin import PinBlocks
 from authz.security.software import SoftwareSecurityModule
 from authz.security.tdes import TripleDes
@@ -31,10 +32,13 @@ ISSUER = {
     "imk_ac": "2315208C9110AD40" * 2,
     "bdk": "89" * 16,
 }
-KEYS = [bytes.fromhex(text) for text in (*ZONE.values(), *ISSUER.values())] + [MASTER]
+NEW_KEY = bytes.fromhex("D3A94E7160B8F215" * 2)
+KEYS = [bytes.fromhex(text) for text in (*ZONE.values(), *ISSUER.values())] + [MASTER, NEW_KEY]
 
 zone, issuer = ZoneKeys.from_hex(ZONE), IssuerKeys.from_hex(ISSUER)
 module = SoftwareSecurityModule(issuer, {"970001": zone}, MASTER)
+BLOCK = wrap(zone.zmk, ZoneKeyUsage.MAC, NEW_KEY)
+imported = asyncio.run(module.import_key("970001", BLOCK))
 
 
 def shapes(key: bytes) -> Iterator[str]:
@@ -43,7 +47,8 @@ def shapes(key: bytes) -> Iterator[str]:
     yield from (half.hex(), str(half)[2:-1], str(list(half))[1:-1])
 
 
-SECRETS = [PAN, PIN, CVV2, *(shape for key in KEYS for shape in shapes(key))]
+SECRETS = [PAN, PIN, CVV2, *(shape for key in [*KEYS, imported.sealed, imported.sealed[-8:]] for shape in shapes(key))]
+SECRETS += [BLOCK[16:32], BLOCK[-16:]]
 
 
 def leaked(text: str) -> list[str]:
@@ -55,7 +60,21 @@ def test_a_leak_would_be_found() -> None:
         assert leaked(repr(key))
         assert leaked(key.hex().upper())
     assert leaked(f"PIN is not numeric: {PIN}")
+    assert leaked(repr(imported.sealed))
+    with pytest.raises(psec.tr31.KeyBlockError) as caught:
+        psec.tr31.unwrap(zone.zmk, CUT_SHORT)
+    assert leaked(str(caught.value))
 
+
+def psecs(header: str, key: bytes = NEW_KEY) -> str:
+    """A key block that psec makes and the module refuses, with the encrypted key and the MAC among the secrets."""
+    block: str = psec.tr31.wrap(zone.zmk, header, key)
+    SECRETS.extend((block[16:32], block[-16:]))
+    return block
+
+
+CUT_SHORT = f"B{len(BLOCK) - 8:04}{BLOCK[5:56]}{BLOCK[64:]}"
+"""Its encrypted key isn't whole blocks: psec's error shows it."""
 
 HOLDERS = [
     zone,
@@ -63,6 +82,8 @@ HOLDERS = [
     VaultKey(MASTER),
     module,
     *module._zones.values(),
+    *(module._zones["970001"].succession(usage) for usage in ZoneKeyUsage),
+    imported,
     TripleDes(zone.zpk),
     PinBlocks(zone.zpk, 4),
     RetailMac(zone.zak),
@@ -82,7 +103,7 @@ def test_no_repr_shows_a_secret(holder: object) -> None:
         assert not leaked(text)
 
 
-def run(name: str, *arguments: str | bytes) -> Callable[[], object]:
+def run(name: str, *arguments: str | bytes | ImportedKey) -> Callable[[], object]:
     return lambda: asyncio.run(getattr(module, name)(*arguments))
 
 
@@ -98,6 +119,26 @@ FAILURES: dict[str, Callable[[], object]] = {
     "unseal altered": lambda: module.unseal(module.seal(PAN.encode(), b"c1")[:-1], b"c1"),
     "unseal elsewhere": lambda: module.unseal(module.seal(PAN.encode(), b"c1"), PAN.encode()),
     "unseal what was never sealed": lambda: module.unseal(PAN.encode(), b""),
+    "key block of no link": run("import_key", "999999", BLOCK),
+    "key block altered": run("import_key", "970001", BLOCK.replace("M3", "P0")),
+    "key block cut short": run("import_key", "970001", CUT_SHORT),
+    "key block lengthened": run("import_key", "970001", BLOCK + "0"),
+    "key block's encrypted key not hexadecimal": run("import_key", "970001", BLOCK[:40] + "x" + BLOCK[41:]),
+    "key block's MAC not hexadecimal": run("import_key", "970001", BLOCK[:-17] + "x" + BLOCK[-16:]),
+    "key block's header not ASCII": run("import_key", "970001", BLOCK[:4] + "é" + BLOCK[5:]),
+    "key block's padding not ASCII": run("import_key", "970001", f"B0104P0TB00N0100PB08éééé{BLOCK[16:]}"),
+    "key block, optional block cut short": run("import_key", "970001", f"B0104P0TB00N0100TTFF0000{BLOCK[16:]}"),
+    "key block of another version": run("import_key", "970001", "D" + BLOCK[1:]),
+    "key block under another key": lambda: unwrap(NEW_KEY, BLOCK),
+    "key block, usage": run("import_key", "970001", psecs("B0000K0TB00N0000")),
+    "key block, algorithm": run("import_key", "970001", psecs("B0000P0AB00N0000")),
+    "key block, mode of use": run("import_key", "970001", psecs("B0000M3TX00N0000")),
+    "key block, component": run("import_key", "970001", psecs("B0000P0TBc0N0000")),
+    "key block, length": run("import_key", "970001", psecs("B0000M3TC00N0000", NEW_KEY + NEW_KEY[:8])),
+    "key not wrapped": lambda: wrap(zone.zmk, ZoneKeyUsage.MAC, NEW_KEY[:-1]),
+    "kept key of no link": run("use_key", "999999", imported),
+    "kept key of another usage": run("use_key", "970001", ImportedKey(ZoneKeyUsage.PIN, PIN, imported.sealed)),
+    "kept key altered": run("restore_key", "970001", ImportedKey(ZoneKeyUsage.MAC, PIN, imported.sealed[:-1])),
     "key not hexadecimal": lambda: ZoneKeys.from_hex(ZONE | {"zak": ZONE["zak"] + "xy"}),
     "key too long": lambda: ZoneKeys.from_hex(ZONE | {"zak": ZONE["zak"] + "00"}),
     "key missing": lambda: IssuerKeys.from_hex(ZONE),
@@ -133,6 +174,9 @@ def test_every_failure_has_one_line_to_say() -> None:
         ("verify_cryptogram", (PAN, "00", "5A08" + PAN + "9F", "000000001250", "978")),
         ("verify_cryptogram", (PAN + "é", PIN, "xx", "é", "é")),
         ("verify_mac", ("970001", PAN.encode(), PAN)),
+        ("import_key", ("970001", BLOCK)),
+        ("use_key", ("970001", imported)),
+        ("restore_key", ("970001", imported)),
     ],
 )
 async def test_what_comes_out_and_what_is_said_meanwhile_shows_nothing(name, arguments, capfd, caplog) -> None:
