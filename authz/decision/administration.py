@@ -1,20 +1,25 @@
-"""What comes from the issuer: rules and reference data, holders, their cards, and the loads.
+"""What isn't a payment: the issuer's commands, those of an acquirer's host on its link, and what is due by the date.
 
 A command that makes no sense raises a `Refused`; so does one that was done already, where doing it twice would
 mean something else than doing it once. Whether a load is a repeat is for identities to say, not for this room.
 """
 
 import re
+from datetime import date, datetime, timedelta
 
 from msgspec.structs import replace
 
-from authz.decision import calendar, lots
+from authz.decision import calendar, holds, lots
 from authz.decision.commands import (
     Administration,
     AdoptProgramme,
+    ChangeKey,
+    CutOver,
     Enrol,
     IssueCard,
+    LapseHolds,
     Load,
+    NoteSweep,
     RegisterEmployer,
     RegisterMerchant,
     StopCard,
@@ -23,8 +28,20 @@ from authz.decision.evidence import Facts
 from authz.decision.outcomes import Outcome, Reason, Reply, State
 from authz.decision.position import Card, CardStatus, Position
 from authz.decision.programme import PRODUCT_CODES
-from authz.decision.reference import Merchant, employer_passbook, merchant_passbook, programme_passbook
+from authz.decision.reference import (
+    SWEEP_PASSBOOK,
+    BusinessDay,
+    LinkKeys,
+    Merchant,
+    Swept,
+    acquirer_passbook,
+    employer_passbook,
+    link_passbook,
+    merchant_passbook,
+    programme_passbook,
+)
 from authz.decision.refused import (
+    BusinessDayTooFar,
     CardIssued,
     CardStopped,
     CardUnknown,
@@ -33,11 +50,16 @@ from authz.decision.refused import (
     HolderUnknown,
     LoadEmpty,
     LotMalformed,
+    NothingDue,
     ZoneUnknown,
 )
 from ledger import accounts
 from ledger.values import HolderId, Lot, Purse, Transfer
 
+BUSINESS_DAYS_AHEAD_MAX = 7
+"""How far ahead of the calendar a business day may be."""
+BUSINESS_ZONE = "Europe/Paris"
+"""Where the calendar's date is a business day, for an acquirer that hasn't cut over yet."""
 DONE = Reply(Reason.APPROVED)
 EXPIRY = re.compile(r"[0-9]{2}(0[1-9]|1[0-2])")
 
@@ -51,6 +73,13 @@ def administer(command: Administration, facts: Facts) -> Outcome:
             return _written(merchant_passbook(merchant.id), _checked(merchant))
         case RegisterEmployer(employer):
             return _written(employer_passbook(employer.id), employer)
+        case NoteSweep(through):
+            return _written(SWEEP_PASSBOOK, Swept(through))
+        case CutOver():
+            return _written(acquirer_passbook(command.acquirer), _cut_over(command, facts))
+        case ChangeKey(acquirer, usage, check_value):
+            known = facts.link_keys.check_values if facts.link_keys is not None else {}
+            return _written(link_passbook(acquirer), LinkKeys(dict(sorted({**known, usage: check_value}.items()))))
         case Enrol(holder, employer_id, works_days_off):
             if facts.position is not None:
                 raise HolderEnrolled
@@ -64,6 +93,13 @@ def administer(command: Administration, facts: Facts) -> Outcome:
             return _written(command.holder, _stop(command, facts.position))
         case Load():
             return _load(command, facts.position)
+        case LapseHolds():
+            return _lapse(command, facts)
+
+
+def business_date(instant: datetime) -> date:
+    """Give the business day of an acquirer that never cut over: the calendar's."""
+    return calendar.local_day(instant, BUSINESS_ZONE)
 
 
 def _written(holder: HolderId, state: State) -> Outcome:
@@ -109,3 +145,22 @@ def _load(command: Load, position: Position) -> Outcome:
     credited = accounts.of_holder(command.holder, lot.product, lot.name)
     transfer = Transfer(accounts.issuer_float(lot.product), credited, lot.amount)
     return Outcome(DONE, command.holder, replace(position, purse=purse, products=products), (transfer,))
+
+
+def _lapse(command: LapseHolds, facts: Facts) -> Outcome:
+    assert facts.position is not None
+    position, transfers = holds.lapse(command.holder, facts.position, holds.over_everywhere(facts.instant))
+    if not transfers:
+        raise NothingDue
+    return Outcome(DONE, command.holder, position, transfers)
+
+
+def _cut_over(command: CutOver, facts: Facts) -> BusinessDay:
+    """Find the day that begins. A cutover after midnight closes the day before; one done already changes nothing."""
+    day = facts.business_day.open if facts.business_day is not None else business_date(facts.instant)
+    if command.begins is not None:
+        if command.begins > business_date(facts.instant) + timedelta(days=BUSINESS_DAYS_AHEAD_MAX):
+            raise BusinessDayTooFar
+        return BusinessDay(max(command.begins, day))
+    at_noon_before = business_date(facts.instant - timedelta(hours=12))
+    return BusinessDay(max(day, at_noon_before) + timedelta(days=1))

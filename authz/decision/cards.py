@@ -9,7 +9,7 @@ from datetime import date
 from msgspec import Struct
 from msgspec.structs import replace
 
-from authz.decision.commands import Entry, Inquiry, Payment, Purchase, Refund
+from authz.decision.commands import Entry, Inquiry, Presented, Purchase, Refund
 from authz.decision.evidence import Check, Evidence
 from authz.decision.outcomes import Reason
 from authz.decision.position import Card, CardStatus
@@ -41,7 +41,7 @@ class Verdict(Struct, frozen=True):
     authentic: bool = False
 
 
-def examine(card: Card, command: Payment, evidence: Evidence, programme: Programme, today: date) -> Verdict:
+def examine(card: Card, command: Presented, evidence: Evidence, programme: Programme, today: date) -> Verdict:
     """Try every rule on the card and what it brought. `today` is the date that its expiry is judged on."""
     generation = programme.generation(card.generation)
     if generation is None:
@@ -60,7 +60,7 @@ def examine(card: Card, command: Payment, evidence: Evidence, programme: Program
     return replace(verdict, authentic=authentic)
 
 
-def _status(card: Card, command: Payment, generation: Generation, today: date) -> Verdict | None:
+def _status(card: Card, command: Presented, generation: Generation, today: date) -> Verdict | None:
     refusal = STOPPED.get(card.status)
     if refusal is None and card.pin_wrong >= generation.pin_tries:
         refusal = Reason.PIN_LOCKED
@@ -69,12 +69,12 @@ def _status(card: Card, command: Payment, generation: Generation, today: date) -
     return Verdict(card, refusal) if refusal else None
 
 
-def _expired(card: Card, command: Payment, today: date) -> bool:
+def _expired(card: Card, command: Presented, today: date) -> bool:
     last_month = 2000 + int(card.expiry[:2]), int(card.expiry[2:])
     return (command.expiry or card.expiry) != card.expiry or (today.year, today.month) > last_month
 
 
-def _pin(card: Card, command: Payment, evidence: Evidence, programme: Programme, generation: Generation) -> Verdict:
+def _pin(card: Card, command: Presented, evidence: Evidence, programme: Programme, generation: Generation) -> Verdict:
     match evidence.pin:
         case Check.RIGHT:
             return Verdict(replace(card, pin_wrong=0, contactless=Cents(0)))
@@ -88,7 +88,7 @@ def _pin(card: Card, command: Payment, evidence: Evidence, programme: Programme,
             return Verdict(card, Reason.PIN_MISSING if _needs_pin(card, command, programme) else None)
 
 
-def _needs_pin(card: Card, command: Payment, programme: Programme) -> bool:
+def _needs_pin(card: Card, command: Presented, programme: Programme) -> bool:
     if isinstance(command, Refund) or command.entry in REMOTE:
         return False
     if command.entry is not Entry.CONTACTLESS:
@@ -98,7 +98,7 @@ def _needs_pin(card: Card, command: Payment, programme: Programme) -> bool:
     return amount > limits.single or card.contactless + amount > limits.together
 
 
-def _cvv2(card: Card, command: Payment, evidence: Evidence, programme: Programme) -> Verdict:
+def _cvv2(card: Card, command: Presented, evidence: Evidence, programme: Programme) -> Verdict:
     # One that is brought where none is needed is judged all the same: no entry mode lets a thief guess uncounted.
     if command.entry not in REMOTE and evidence.cvv2 is Check.ABSENT:
         return Verdict(card)

@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from authz.decision.programme import Programme
 from authz.decision.reference import Employer, Merchant
-from ledger.values import Cents, HolderId
+from authz.decision.totals import Sums
+from ledger.values import Cents, HolderId, Partition, Seq
 
 CardId = NewType("CardId", str)
 """A card's random name; the number behind it is in the vault."""
@@ -27,8 +28,9 @@ class Entry(StrEnum):
 class Origin(Struct, frozen=True, omit_defaults=True, gc=False):
     """Where a request comes from and which one it is: the fields that a reply echoes, as they were received.
 
-    `local` is DE 12 and 13 with the year nearest the engine's instant: the acceptor's own wall clock,
-    without a zone. It names the request; no rule reads a day from it except for offline advices.
+    `original` and `replacement`, what DE 90 and DE 95 say, aren't echoed. `local` is DE 12 and 13 with the year
+    nearest the engine's instant: the acceptor's own wall clock, without a zone. It names the request; no rule reads a
+    day from it except for offline advices.
     """
 
     mti: str
@@ -42,6 +44,8 @@ class Origin(Struct, frozen=True, omit_defaults=True, gc=False):
     amount: str | None = None
     currency: str | None = None
     retrieval_reference: str | None = None
+    original: str | None = None
+    replacement: str | None = None
     pan_sent: bool = False
     first6: str = ""
     last4: str = ""
@@ -60,7 +64,7 @@ class Purchase(Struct, frozen=True, tag="purchase", omit_defaults=True, gc=False
     origin: Origin
     card: CardId | None
     reference: str
-    """Hexadecimal digest that a reversal or a completion would name this request by."""
+    """What a reversal or a completion would name this request by: date and time, then a digest, as text."""
     transaction: str
     """DE 3, first two digits: 00 is a purchase."""
     product: str
@@ -86,7 +90,7 @@ class Inquiry(Struct, frozen=True, tag="inquiry", omit_defaults=True, gc=False):
 
 
 class Refund(Struct, frozen=True, tag="refund", omit_defaults=True, gc=False):
-    """Give vouchers back for goods returned (processing code 20)."""
+    """Give vouchers back for goods returned (processing code 20). `originals`: see `Reversal`."""
 
     origin: Origin
     card: CardId | None
@@ -95,7 +99,79 @@ class Refund(Struct, frozen=True, tag="refund", omit_defaults=True, gc=False):
     amount: Cents
     currency: int
     entry: Entry
+    originals: tuple[str, ...] = ()
     expiry: str | None = None
+
+
+class Advice(Struct, frozen=True, tag="advice", omit_defaults=True, gc=False):
+    """Hear that `amount` was paid offline (0220), or set aside (0120, `holds`).
+
+    `declined`: the terminal itself refused it (DE 39), so that nothing moves.
+    """
+
+    origin: Origin
+    card: CardId | None
+    reference: str
+    transaction: str
+    product: str
+    amount: Cents
+    currency: int
+    holds: bool = False
+    declined: bool = False
+
+
+class Completion(Struct, frozen=True, tag="completion", omit_defaults=True, gc=False):
+    """Hear that `amount` of a hold is to be paid: the one that `originals` name (see `Reversal`), or `approval`."""
+
+    origin: Origin
+    card: CardId | None
+    reference: str
+    transaction: str
+    product: str
+    amount: Cents
+    currency: int
+    originals: tuple[str, ...] = ()
+    approval: str | None = None
+    declined: bool = False
+
+
+class Reversal(Struct, frozen=True, tag="reversal", omit_defaults=True, gc=False):
+    """Hear that of an earlier request only `stands` is to stand.
+
+    `originals` are the references that DE 90 can mean, which has no year: the likeliest first. None: it names
+    nothing that could be here.
+    """
+
+    origin: Origin
+    card: CardId | None
+    reference: str
+    originals: tuple[str, ...] = ()
+    stands: Cents = Cents(0)
+
+
+class Window(Struct, frozen=True, array_like=True, gc=False):
+    """Records of a partition: those behind `after`, up to and with `through`."""
+
+    partition: Partition
+    after: Seq
+    through: Seq
+
+
+class Totals(Struct, frozen=True, tag="totals", gc=False):
+    """Hold what an acquirer counted on one of its business days against what the ledger has.
+
+    `net` is DE 97 in cents, below 0 for `D`. `counted` is the acquirer's, `recorded` what is in `windows`.
+    """
+
+    mti: str
+    acquirer: str
+    transmitted: str
+    trace: str
+    day: date
+    counted: Sums
+    net: Cents
+    recorded: Sums = Sums()
+    windows: tuple[Window, ...] = ()
 
 
 class AdoptProgramme(Struct, frozen=True, tag="programme", gc=False):
@@ -157,8 +233,51 @@ class Load(Struct, frozen=True, tag="load", gc=False):
     amount: Cents
 
 
-Payment = Purchase | Inquiry | Refund
+class LapseHolds(Struct, frozen=True, tag="lapse", gc=False):
+    """Release the holds of a holder that are past their last day everywhere."""
+
+    holder: HolderId
+
+
+class NoteSweep(Struct, frozen=True, tag="sweep", gc=False):
+    """Note that holds were released as far as the authorizations up to the record `through` go."""
+
+    through: Seq
+
+
+class CutOver(Struct, frozen=True, tag="cutover", gc=False):
+    """Close an acquirer's business day. `begins` is the day that begins; None: the one that is next."""
+
+    acquirer: str
+    begins: date | None = None
+
+
+class ChangeKey(Struct, frozen=True, tag="key", gc=False):
+    """Record that a link has a new key: what it is for, and its check value. The key itself is in no record."""
+
+    acquirer: str
+    usage: str
+    check_value: str
+
+
+Presented = Purchase | Inquiry | Refund
+"""A card is presented: it is examined."""
+Told = Advice | Completion | Reversal
+"""Something has happened already: no rule on the card can undo it."""
+Payment = Presented | Told
 """What comes from a terminal."""
-Administration = AdoptProgramme | RegisterMerchant | RegisterEmployer | Enrol | IssueCard | StopCard | Load
-"""What comes from the issuer."""
-Command = Payment | Administration
+Administration = (
+    AdoptProgramme
+    | RegisterMerchant
+    | RegisterEmployer
+    | Enrol
+    | IssueCard
+    | StopCard
+    | Load
+    | LapseHolds
+    | NoteSweep
+    | CutOver
+    | ChangeKey
+)
+"""What comes from the issuer, from an acquirer's host about its link, or is due by the date."""
+Command = Payment | Totals | Administration

@@ -1,13 +1,15 @@
 """What the security module found out about a request, and all else that a decision rests on."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from msgspec import Struct
 
+from authz.decision.calendar import local_day
 from authz.decision.position import Position
 from authz.decision.programme import Programme
-from authz.decision.reference import Employer, Merchant
+from authz.decision.reference import BusinessDay, Employer, LinkKeys, Merchant
+from authz.decision.standing import Standing
 from ledger.values import HolderId
 
 
@@ -36,11 +38,24 @@ class Evidence(Struct, frozen=True, omit_defaults=True, gc=False):
     ours: bool = True
 
 
+class Original(Struct, frozen=True, gc=False):
+    """A request that another one names, as the ledger has it.
+
+    `standing` is what stands of it now (None: it moved no money), `purchase`, of a refund, what stands of the payment
+    that it gave back from. `never_came`: only a reversal that came before it is there.
+    """
+
+    standing: Standing | None = None
+    purchase: Standing | None = None
+    never_came: bool = False
+
+
 class Facts(Struct, frozen=True, gc=False):
     """Everything a decision may look at beside its command. None: no such thing is known.
 
     `instant` is the engine's, aware and in UTC. `holder` is whose `position` it is, `programme` the
-    one of the card used, `employer` the holder's.
+    one of the card used, `employer` the holder's, `original` what the command names. `business_day` and `link_keys`
+    are the acquirer's, for its own commands.
     """
 
     instant: datetime
@@ -50,3 +65,13 @@ class Facts(Struct, frozen=True, gc=False):
     merchant: Merchant | None = None
     employer: Employer | None = None
     programme: Programme | None = None
+    original: Original | None = None
+    business_day: BusinessDay | None = None
+    link_keys: LinkKeys | None = None
+
+    @property
+    def today(self) -> date:
+        """The merchant's local date; where no merchant is known, the programme's, or else UTC's."""
+        if self.merchant is not None:
+            return local_day(self.instant, self.merchant.time_zone)
+        return self.instant.date() if self.programme is None else local_day(self.instant, self.programme.zone)

@@ -6,7 +6,9 @@ from msgspec import Struct
 
 from authz.decision.position import Position
 from authz.decision.programme import Programme
-from authz.decision.reference import Employer, Merchant
+from authz.decision.reference import BusinessDay, Employer, LinkKeys, Merchant, Swept
+from authz.decision.standing import Standing
+from authz.decision.totals import Sums
 from ledger.values import Cents, HolderId, Transfer
 
 
@@ -68,9 +70,12 @@ class Balance(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Reply(Struct, frozen=True, omit_defaults=True, gc=False):
-    """What the terminal is told. `amount` is set where it differs from what was asked (PARTIAL).
+    """What the terminal is told, and, in `standings` and `redated`, what only the record keeps.
 
-    `response` is the cryptogram for the chip (ARPC), in hexadecimal.
+    `amount` is set where it differs from what was asked (PARTIAL). `response` is the cryptogram for the chip (ARPC),
+    in hexadecimal. `totals` are ours, and `agrees` says whether the acquirer's are the same. `standings` are what
+    stands now of the requests that this one concerns, its own original first. `redated`: an offline advice came too
+    late to count on its own day.
     """
 
     reason: Reason
@@ -79,19 +84,25 @@ class Reply(Struct, frozen=True, omit_defaults=True, gc=False):
     balances: tuple[Balance, ...] = ()
     pin_tries_left: int | None = None
     response: str | None = None
+    totals: Sums | None = None
+    agrees: bool = False
+    standings: tuple[Standing, ...] = ()
+    redated: bool = False
 
 
-State = Position | Merchant | Employer | Programme
+State = Position | Merchant | Employer | Programme | BusinessDay | LinkKeys | Swept
 """What a passbook's line can say."""
 
 
 class Outcome(Struct, frozen=True, gc=False):
     """A decision. `holder` is whose passbook it is a line of, `state` what stands there afterwards.
 
-    Both are None where no passbook is concerned (an unknown card).
+    Both are None where no passbook is concerned (an unknown card). `never_came` is the reference of a request that is
+    refused should it come now, since its reversal has.
     """
 
     reply: Reply
     holder: HolderId | None = None
     state: State | None = None
     transfers: tuple[Transfer, ...] = ()
+    never_came: str | None = None

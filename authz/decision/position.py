@@ -74,9 +74,10 @@ class Position(Struct, frozen=True, array_like=True, gc=False):
         """Sum up what a day's purchases and holds of a product come to."""
         return next((one.amount for one in self.spent if one.day == day and one.product == product), Cents(0))
 
-    def with_spent(self, day: date, product: str, amount: Cents) -> "Position":
-        """Add to a day's spending, and forget the days that no cap will be asked about again."""
-        kept = day - timedelta(days=SPENT_KEPT_DAYS)
+    def with_spent(self, day: date, product: str, amount: Cents, today: date) -> "Position":
+        """Add to what was spent on a day, or take off it, and forget the days that no cap will be asked about again."""
+        kept = today - timedelta(days=SPENT_KEPT_DAYS)
+        spent = Cents(self.spent_on(day, product) + amount)
+        changed = (DaySpend(product, day, spent),) if spent and day >= kept else ()
         others = (one for one in self.spent if one.day >= kept and (one.day, one.product) != (day, product))
-        today = DaySpend(product, day, Cents(self.spent_on(day, product) + amount))
-        return replace(self, spent=(*others, today))
+        return replace(self, spent=(*others, *changed))

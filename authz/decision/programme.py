@@ -150,6 +150,12 @@ class Refunds(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     allowed: bool
 
 
+class Holds(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many days after its own an authorization's hold lasts, that last day included."""
+
+    days: Annotated[int, Meta(gt=0, le=30)]
+
+
 class Programme(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All the rules of a product line. Raises `ValueError` where rows contradict each other, naming them.
 
@@ -165,6 +171,7 @@ class Programme(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cvv2: Cvv2
     contactless: Contactless
     refunds: Refunds
+    holds: Holds = Holds(days=7, source="unverified")
     cap: Literal["default", "law"] = "default"
     caps: Caps = Caps()
     days_off: tuple[DaysOffRow, ...] = ()

@@ -1,8 +1,10 @@
-"""Reference data that rules read: merchants and employers."""
+"""Reference data that rules read, merchants and employers, and what an acquirer's host has told about its link."""
+
+from datetime import date
 
 from msgspec import Struct
 
-from ledger.values import HolderId
+from ledger.values import HolderId, Seq
 
 
 class Merchant(Struct, frozen=True, gc=False):
@@ -26,6 +28,38 @@ class Employer(Struct, frozen=True, gc=False):
     name: str
     programme: str
     sundays_holidays: bool = False
+
+
+class BusinessDay(Struct, frozen=True, gc=False):
+    """The business day that an acquirer is in since its newest cutover. Before the first, days are the calendar's."""
+
+    open: date
+
+
+class Swept(Struct, frozen=True, gc=False):
+    """How far in its partition's journal the sweep has released the holds that were over."""
+
+    through: Seq
+
+
+class LinkKeys(Struct, frozen=True, gc=False):
+    """The check values of the keys that a link was given by key changes, by what they are for."""
+
+    check_values: dict[str, str]
+
+
+SWEEP_PASSBOOK = HolderId("sweep:holds")
+"""Where the sweep notes how far it has come."""
+
+
+def acquirer_passbook(acquirer: str) -> HolderId:
+    """Name the passbook of an acquirer's business days."""
+    return HolderId(f"acquirer:{acquirer}")
+
+
+def link_passbook(acquirer: str) -> HolderId:
+    """Name the passbook of a link's keys."""
+    return HolderId(f"link:{acquirer}")
 
 
 def merchant_passbook(merchant: str) -> HolderId:

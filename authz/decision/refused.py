@@ -46,3 +46,11 @@ class LotDiffers(Refused):
 
 class ZoneUnknown(Refused):
     """The merchant's time zone isn't an IANA name."""
+
+
+class BusinessDayTooFar(Refused):
+    """A business day begins at most 7 days ahead of the calendar."""
+
+
+class NothingDue(Refused):
+    """The holder has no hold that is past its days everywhere."""

@@ -9,9 +9,10 @@ from authz.decision.commands import CardId, Entry
 from authz.decision.decide import decide
 from authz.decision.evidence import Check, Evidence
 from authz.decision.outcomes import Balance, Outcome, Reason, Reply
-from authz.decision.payments import approval_code
 from authz.decision.position import DaySpend, Position
+from authz.decision.posting import approval_code
 from authz.decision.reference import Employer, Merchant
+from authz.decision.standing import Effect, Standing
 from ledger.values import Account, Cents, Hold, Part, Purse, Transfer
 from tests.decision.world import (
     APETIZ,
@@ -57,8 +58,13 @@ def test_a_purchase_moves_money_from_the_lot_to_the_acquirer() -> None:
     )
     assert after(outcome).purse == Purse((vintage(2026, 18_800),))
     assert after(outcome).spent == (DaySpend("90", date(2026, 5, 12), Cents(1200)),)
+    part = Part("2026", date(2026, 1, 1), date(2027, 2, 28), Cents(1200))
+    approval = approval_code("c0ffee")
     assert outcome.reply == Reply(
-        Reason.APPROVED, approval=approval_code("c0ffee"), balances=(Balance("90", Cents(18_800), Cents(700)),)
+        Reason.APPROVED,
+        approval=approval,
+        balances=(Balance("90", Cents(18_800), Cents(700)),),
+        standings=(Standing("c0ffee", 0, Effect.DEBIT, "90", date(2026, 5, 12), approval, (part,)),),
     )
 
 
@@ -70,7 +76,7 @@ def test_a_hold_sets_money_aside_lot_by_lot_and_counts_on_the_days_cap() -> None
     )
     old, new = vintage(2025, 750), vintage(2026, 9750)
     parts = tuple(Part(lot.name, lot.valid_from, lot.valid_until, Cents(c)) for lot, c in ((old, 750), (new, 250)))
-    hold = Hold("c0ffee", "90", date(2026, 2, 20), approval_code("c0ffee"), "970001", parts)
+    hold = Hold("c0ffee", "90", date(2026, 2, 20), approval_code("c0ffee"), "970001", parts, date(2026, 2, 27))
     assert after(outcome).purse == Purse((new,), (hold,))
     assert told(outcome) == (Reason.APPROVED, (Balance("90", Cents(9750), Cents(900)),))
     assert told(pay(after(outcome), 901, instant=paris("2026-02-20T19:30:00")))[0] is Reason.DAILY_CAP
