@@ -66,7 +66,7 @@ def serve(
     Parameters
     ----------
     demo
-        Use the demo's link and keys, and load its data into an empty ledger.
+        Load the demo's data into an empty ledger, and use its link and keys where no configuration is given.
     config
         A TOML file with links and keys.
     data
@@ -85,8 +85,8 @@ def serve(
         Log lines as JSON.
     """
     logs.configure(as_json=json_logs)
-    if demo == (config is not None):
-        raise WrongUse("say either --demo or --config FILE")
+    if not demo and config is None:
+        raise WrongUse("say --demo, or --config FILE, or both")
     if clock is not None and not demo:
         raise WrongUse("--clock goes with --demo only: real payments run on real time")
     if data is not None and database is not None:

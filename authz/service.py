@@ -17,12 +17,15 @@ from authz.decision.programme import Programme
 from authz.decision.reference import programme_passbook
 from authz.engine.cards import Cards
 from authz.engine.engine import Engine
+from authz.engine.limits import Limits
 from authz.engine.vault import PostgresVault
+from authz.engine.zone_keys import PostgresZoneKeys
 from authz.http import HttpServer, application
 from authz.links.link import Link
 from authz.links.server import LinkServer
 from authz.metrics import Metrics
 from authz.programmes import SHIPPED, shipped
+from authz.security.module import SecurityError
 from authz.security.software import SoftwareSecurityModule
 from authz.wire.codec import Codec
 from ledger.postgres import PostgresStore
@@ -52,7 +55,19 @@ class Service:
         )
         self.vault = PostgresVault(url)
         self.cards = Cards(self.vault, self.security)
-        self.engine = Engine(store, self.cards, self.security, now, self.metrics, partitions, logs.warning)
+        self.zone_keys = PostgresZoneKeys(url)
+        self.engine = Engine(
+            store,
+            self.cards,
+            self.security,
+            now,
+            self.metrics,
+            partitions,
+            logs.warning,
+            Limits(requests_max=max(Limits().requests_max, sum(link.terms.in_flight_max for link in config.links))),
+            self.zone_keys,
+            max(shipped(name).holds.days for name in SHIPPED),
+        )
         self.links = [
             LinkServer(
                 Link(link.terms, Codec(link.dialect), self.engine, self.security, now, self.metrics), logs.warning
@@ -75,6 +90,13 @@ class Service:
                     if not reply.reason.approves:
                         raise NotStarted(f"programme {name} could not be put in force: {reply.reason}; start again")
                     break
+
+    async def restore_keys(self) -> None:
+        """Bring the keys that key changes gave to links back into use. Raises `NotStarted`."""
+        try:
+            await self.engine.restore_keys()
+        except (LedgerError, SecurityError) as error:
+            raise NotStarted(f"the links' keys can't be restored: {error}; start again") from None
 
     async def first_instant(self) -> datetime:
         """When this ledger began: its first record's instant, or now."""
@@ -103,6 +125,7 @@ class Service:
         await self.http.stop()
         await self.engine.stop()
         await self.vault.close()
+        await self.zone_keys.close()
 
 
 @contextlib.asynccontextmanager
@@ -118,6 +141,7 @@ async def running(config: Config, url: str, now: Now, *, demo: bool) -> AsyncIte
         await service.engine.is_ready()
         if isinstance(now, SimulatedClock):
             now.wait_at(service.engine.instant)
+        await service.restore_keys()
         await service.adopt_programmes()
         if demo:
             await service.load_demo()

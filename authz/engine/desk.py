@@ -3,15 +3,18 @@
 from datetime import datetime
 
 from authz.clock import Now
+from authz.decision.commands import Reversal
 from authz.decision.decide import decide
 from authz.decision.outcomes import Reason, Reply, State
 from authz.engine.facts import facts_of, passbooks_read
-from authz.engine.identities import Known, Recent, content_of
+from authz.engine.identities import content_of
+from authz.engine.originals import Sight, follow
 from authz.engine.passbooks import Passbook, Passbooks
+from authz.engine.recent import Known, Recent
 from authz.engine.requests import Answer
 from authz.engine.work import Batch, Books, Decided, Work
 from ledger.store import Line
-from ledger.values import HolderId
+from ledger.values import HolderId, Identity
 
 
 class Desk:
@@ -49,6 +52,17 @@ class Desk:
         """Name the passbooks that must be loaded before `work` can be decided; none: it can be."""
         return [name for name in self._needs(work) if name is not None and self._passbooks.get(name) is None]
 
+    def unsought(self, work: Work) -> list[Identity]:
+        """Name the keys that must be looked for in the ledger before `work` can be decided; none: it can be."""
+        if not work.look_up and not work.originals:
+            return []
+        sight = self._sight(work)
+        if work.look_up and work.keys is not None:
+            sight.see([work.keys.identity, work.keys.reference])
+        if work.originals:
+            follow(work.originals, sight)
+        return sight.unsought
+
     def decide(self, work: Work) -> Decided | Answer:
         """Decide: a record to append, or the answer that another record has, or is about to have.
 
@@ -56,13 +70,10 @@ class Desk:
         """
         if work.keys is None:
             return self._decide_anew(work)
-        known = self._recent.get(work.keys.identity)
-        stored = known.answer if known is not None else work.stored
-        if stored is not None:
-            return stored if content_of(stored.command) == content_of(work.command) else _reused(work)
-        if work.reference_stored or self._recent.names(work.keys.reference):
-            return _reused(work)
-        return self._decide_anew(work)
+        same, bearer = self._sight(work).see([work.keys.identity, work.keys.reference])
+        if same is not None:
+            return same.answer if content_of(same.answer.command) == content_of(work.command) else _reused(work)
+        return self._decide_anew(work) if bearer is None else _reused(work, bearer)
 
     def acknowledge(self, batch: Batch) -> None:
         """The batch is in the ledger: the passbooks that it wrote may leave memory."""
@@ -78,6 +89,9 @@ class Desk:
             if one.known is not None:
                 self._recent.forget(one.known)
 
+    def _sight(self, work: Work) -> Sight:
+        return Sight(self._recent.get, work.found)
+
     def _needs(self, work: Work) -> tuple[HolderId | None, ...]:
         return passbooks_read(work.holder, work.merchant, work.card, self._state_of)
 
@@ -92,7 +106,9 @@ class Desk:
         self.instant = max(self._now(), self.instant)
         books = Books(*map(self._book, self._needs(work)))
         states = [None if book is None else book.state for book in books.all()]
-        outcome = decide(work.command, facts_of(self.instant, work.evidence, work.holder, states))
+        trail = follow(work.originals, self._sight(work)) if work.originals else None
+        original = trail.original if trail is not None else None
+        outcome = decide(work.command, facts_of(self.instant, work.evidence, work.holder, states, original))
         if outcome.holder is None:
             books = Books(merchant=books.merchant)
         elif books.holder is not None:
@@ -100,10 +116,15 @@ class Desk:
             books.holder.pins += 1
         known = None
         if work.keys is not None:
-            known = Known(work.keys, Answer(work.command, outcome.reply))
+            known = Known(Answer(work.command, outcome.reply), work.keys.all(outcome))
             self._recent.add(known)
-        return Decided(work, outcome, books, self.instant, known)
+        return Decided(work, outcome, books, self.instant, trail, known)
 
 
-def _reused(work: Work) -> Answer:
-    return Answer(work.command, Reply(Reason.IDENTITY_REUSED))
+def _reused(work: Work, bearer: Known | None = None) -> Answer:
+    """Refuse a request whose name is taken: by a reversal that came before it, or by another request."""
+    reversed_before = bearer is not None and isinstance(bearer.answer.command, Reversal)
+    own = isinstance(work.command, Reversal)
+    return Answer(
+        work.command, Reply(Reason.REVERSED_BEFORE if reversed_before and not own else Reason.IDENTITY_REUSED)
+    )

@@ -5,11 +5,18 @@ from datetime import datetime
 from typing import TypeVar
 
 from authz.decision.commands import CardId
-from authz.decision.evidence import Evidence, Facts
+from authz.decision.evidence import Evidence, Facts, Original
 from authz.decision.outcomes import State
 from authz.decision.position import Position
 from authz.decision.programme import Programme
-from authz.decision.reference import Employer, Merchant, employer_passbook, programme_passbook
+from authz.decision.reference import (
+    BusinessDay,
+    Employer,
+    LinkKeys,
+    Merchant,
+    employer_passbook,
+    programme_passbook,
+)
 from ledger.values import HolderId
 
 S = TypeVar("S")
@@ -34,17 +41,26 @@ def passbooks_read(
     )
 
 
-def facts_of(instant: datetime, evidence: Evidence, holder: HolderId | None, states: Sequence[State | None]) -> Facts:
+def facts_of(
+    instant: datetime,
+    evidence: Evidence,
+    holder: HolderId | None,
+    states: Sequence[State | None],
+    original: Original | None = None,
+) -> Facts:
     """Put the facts together. `states` are those of `passbooks_read`, in its order."""
-    position, merchant, employer, programme = states
+    own, merchant, employer, programme = states
     return Facts(
         instant=instant,
         evidence=evidence,
-        position=_only(Position, position),
+        position=_only(Position, own),
         holder=holder,
         merchant=_only(Merchant, merchant),
         employer=_only(Employer, employer),
         programme=_only(Programme, programme),
+        original=original,
+        business_day=_only(BusinessDay, own),
+        link_keys=_only(LinkKeys, own),
     )
 
 

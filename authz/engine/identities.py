@@ -1,20 +1,28 @@
-"""Same request, same answer: the keys by which a request and its repeats are one.
+"""Same request, same answer: the keys under which a record is found again, each of which can exist once.
 
-A request has two: its *identity*, which a repeat shares, and the *reference*, by which a reversal or completion
-names it (docs/interface.md, "Same request, same answer"). The PAN enters as its keyed token, so that no key can be
-searched for the number behind it.
+A request has two: its *identity*, which a repeat shares, and its *reference*, by which a reversal, a completion or a
+refund names it (docs/interface.md, "Same request, same answer"). What such a request does to its original is a
+numbered *step* with a key of its own, so that no two can undo the same cents; and a reversal that comes before its
+original takes the original's reference. The PAN enters as its keyed token, so that no key can be searched for the
+number behind it.
 """
 
-from collections import OrderedDict
+from collections.abc import Iterator
 from hashlib import blake2b
 
 from msgspec import Struct
 
-from authz.decision.commands import Command, Origin, Payment
-from authz.engine.requests import Answer
+from authz.decision.commands import Command, Origin, Payment, Totals
+from authz.decision.outcomes import Outcome
+from authz.engine.requests import Named
 from ledger.values import Identity
 
+YEARS_BACK_MAX = 3
+"""DE 90 has no year: how many earlier ones are tried. A card lives four years."""
+JANUARY_FROM_DECEMBER = -11
+
 _SEPARATOR = b"\x1f"
+_NAMEABLE = frozenset({"010", "012", "020", "022"})
 
 
 class Keys(Struct, frozen=True):
@@ -23,9 +31,9 @@ class Keys(Struct, frozen=True):
     identity: Identity
     reference: Identity
 
-    def all(self) -> tuple[Identity, ...]:
-        """What a record stores: both, or the one that is both."""
-        return (self.identity,) if self.identity == self.reference else (self.identity, self.reference)
+    def all(self, outcome: Outcome) -> tuple[Identity, ...]:
+        """What a record stores: these, and the keys of what it does to others. Where both are one, that one."""
+        return tuple(dict.fromkeys((self.identity, self.reference, *effects_of(outcome))))
 
 
 def message_class(mti: str) -> str:
@@ -40,26 +48,82 @@ def message_class(mti: str) -> str:
 def keys_of(origin: Origin, token: bytes) -> Keys:
     """Make both keys of the request that `origin` describes, on the card whose token is given."""
     kind = message_class(origin.mti)
-    place = (origin.acquirer, origin.terminal.rstrip(), origin.merchant.rstrip())
+    place = _place(origin)
     identity = _digest(b"identity", token, kind, *place, origin.trace, origin.local)
     reference = _digest(b"reference", token, kind, *place, origin.trace, origin.transmitted)
     return Keys(
         Identity(int(origin.local[2:]), identity),
-        Identity(_year_of_transmission(origin) * 10**10 + int(origin.transmitted), reference),
+        Identity(_stamp(_year_of_transmission(origin), origin.transmitted), reference),
     )
 
 
-def content_of(command: Command) -> object:
-    """What must be the same in a repeat, beside its identity: DE 3 and DE 4, or the whole of an issuer's command."""
-    if isinstance(command, Payment):
-        return command.origin.processing_code, command.origin.amount
-    return command
+def keys_of_totals(command: Totals) -> Keys:
+    """Make the key of an acquirer's totals, which have neither card nor place. It is its own reference."""
+    kind = message_class(command.mti)
+    digest = _digest(b"identity", b"", kind, command.acquirer, command.trace, command.transmitted)
+    identity = Identity(int(command.transmitted[2:]), digest)
+    return Keys(identity, identity)
 
 
 def command_key(key: str) -> Keys:
     """Make the key of an issuer's command, which names it without a date. It is its own reference."""
     identity = Identity(0, blake2b(key.encode(), digest_size=16, person=b"command").digest())
     return Keys(identity, identity)
+
+
+def originals_of(origin: Origin, named: Named | None, token: bytes) -> tuple[str, ...]:
+    """Give the references that DE 90 can mean, the newest first: one a year. None: no payment of this acquirer's."""
+    if named is None:
+        return ()
+    kind = message_class(named.mti)
+    if kind not in _NAMEABLE or named.acquirer != origin.acquirer.zfill(len(named.acquirer)):
+        return ()
+    digest = _digest(b"reference", token, kind, *_place(origin), named.trace, named.transmitted)
+    year = _last_year(named.transmitted, origin)
+    stamps = (_stamp((year - back) % 100, named.transmitted) for back in range(YEARS_BACK_MAX + 1))
+    return tuple(text_of(Identity(stamp, digest)) for stamp in stamps)
+
+
+def text_of(reference: Identity) -> str:
+    """Write a reference as records hold it: twelve digits of date and time, then the digest.
+
+    >>> key_of(text_of(Identity(260512103000, bytes(16)))).stamp
+    260512103000
+    """
+    return f"{reference.stamp:012}{reference.digest.hex()}"
+
+
+def key_of(reference: str) -> Identity:
+    """Undo `text_of`."""
+    return Identity(int(reference[:12]), bytes.fromhex(reference[12:]))
+
+
+def step_key(original: str, step: int) -> Identity:
+    """Make the key of a step of a request."""
+    plain = original.encode() + _SEPARATOR + str(step).encode()
+    return Identity(int(original[:12]), blake2b(plain, digest_size=16, person=b"step").digest())
+
+
+def effects_of(outcome: Outcome) -> tuple[Identity, ...]:
+    """Make the keys of what an outcome does to other requests: a step of each, or that one never came."""
+    steps = tuple(step_key(one.original, one.step) for one in outcome.reply.standings if one.step)
+    return steps if outcome.never_came is None else (*steps, key_of(outcome.never_came))
+
+
+def content_of(command: Command) -> object:
+    """What must be the same in a repeat, beside its identity: DE 3, 4, 90 and 95, or the whole of another command."""
+    if isinstance(command, Payment):
+        origin = command.origin
+        return origin.processing_code, origin.amount, origin.original, origin.replacement
+    return (command.day, command.counted, command.net) if isinstance(command, Totals) else command
+
+
+def _place(origin: Origin) -> Iterator[str]:
+    return iter((origin.acquirer, origin.terminal.rstrip(), origin.merchant.rstrip()))
+
+
+def _stamp(year: int, transmitted: str) -> int:
+    return year * 10**10 + int(transmitted)
 
 
 def _year_of_transmission(origin: Origin) -> int:
@@ -69,52 +133,20 @@ def _year_of_transmission(origin: Origin) -> int:
     >>> _year_of_transmission(origin)
     25
     """
-    months_ahead = int(origin.transmitted[:2]) - int(origin.local[4:6])
-    return (int(origin.local[2:4]) - (months_ahead > 6) + (months_ahead < -6)) % 100
+    months_ahead = _months_ahead(origin.transmitted, origin)
+    return (int(origin.local[:4]) - (months_ahead > 6) + (months_ahead < -6)) % 100
+
+
+def _last_year(transmitted: str, origin: Origin) -> int:
+    """The last year in which a DE 7 isn't ahead of the acceptor's own date by more than a clock can be wrong."""
+    months_ahead = _months_ahead(transmitted, origin)
+    return int(origin.local[:4]) + (months_ahead == JANUARY_FROM_DECEMBER) - (months_ahead > 1)
+
+
+def _months_ahead(transmitted: str, origin: Origin) -> int:
+    return int(transmitted[:2]) - int(origin.local[4:6])
 
 
 def _digest(kind: bytes, token: bytes, *fields: str) -> bytes:
     plain = token + _SEPARATOR.join([field.encode() for field in fields])
     return blake2b(plain, digest_size=16, person=kind).digest()
-
-
-class Known(Struct, frozen=True):
-    """A request that was decided here a short while ago, and what it came to."""
-
-    keys: Keys
-    answer: Answer
-
-
-class Recent:
-    """The newest `remembered_max` requests by both keys. Those not yet acknowledged are among them: they are fewer."""
-
-    def __init__(self, remembered_max: int) -> None:
-        self._max = remembered_max
-        self._by_identity: OrderedDict[Identity, Known] = OrderedDict()
-        self._references: set[Identity] = set()
-
-    def get(self, identity: Identity) -> Known | None:
-        """Find a request by its identity."""
-        return self._by_identity.get(identity)
-
-    def names(self, reference: Identity) -> bool:
-        """Tell whether some request here has this reference."""
-        return reference in self._references
-
-    def add(self, known: Known) -> None:
-        """Remember a request, and forget the oldest beyond the limit."""
-        self._by_identity[known.keys.identity] = known
-        self._references.add(known.keys.reference)
-        while len(self._by_identity) > self._max:
-            _, oldest = self._by_identity.popitem(last=False)
-            self._references.discard(oldest.keys.reference)
-
-    def forget(self, known: Known) -> None:
-        """Forget a request that was rolled back."""
-        self._by_identity.pop(known.keys.identity, None)
-        self._references.discard(known.keys.reference)
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._by_identity.clear()
-        self._references.clear()

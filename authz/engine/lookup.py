@@ -1,11 +1,11 @@
-"""Brings from the ledger what a decision needs and memory lacks: passbooks, and the keys of what may be a repeat."""
+"""Brings from the ledger what a decision needs and memory lacks: passbooks, and the records that its keys find."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 
 from authz.engine.desk import Desk
-from authz.engine.identities import Keys
 from authz.engine.loader import Loader
+from authz.engine.recent import Known
 from authz.engine.requests import Answer
 from authz.engine.work import Work, decode_inputs, decode_reply
 from ledger.store import IDENTITIES_A_CALL_MAX, Line, Store
@@ -30,30 +30,27 @@ class Lookup:
 
     async def fill(self, work: Work) -> None:
         """Load what is missing for `work`. Raises what the store raises, and `TimeoutError` at its deadline."""
-        now = asyncio.get_running_loop().time()
-        keys = work.keys if work.look_up or now < self._first_until.get(work.link, 0) else None
-        if keys is None and not self._desk.missing(work):
+        work.found = {}
+        work.look_up = work.look_up or asyncio.get_running_loop().time() < self._first_until.get(work.link, 0)
+        if not self._desk.unsought(work) and not self._desk.missing(work):
             return
         async with asyncio.timeout_at(work.deadline):
-            if keys is not None:
-                await self._look_up(work, keys)
             for _ in range(ROUNDS_MAX):
-                missing = self._desk.missing(work)
-                if not missing:
+                keys, missing = self._desk.unsought(work), self._desk.missing(work)
+                if not keys and not missing:
                     return
-                await asyncio.gather(*map(self._lines.load, missing))
+                await asyncio.gather(self._look_up(work, keys), *map(self._lines.load, missing))
 
-    async def _look_up(self, work: Work, keys: Keys) -> None:
-        """Find both keys, as they stood at one time: again, if the writer lost its memory meanwhile."""
-        term = None
-        while term != self._desk.term:
-            term = self._desk.term
-            identity, reference = await asyncio.gather(
-                self._answers.load(keys.identity), self._answers.load(keys.reference)
-            )
-        work.stored = _read(identity) if identity else None
-        work.reference_stored = reference is not None
-        if identity is not None:
+    async def _look_up(self, work: Work, keys: Sequence[Identity]) -> None:
+        """Find the records of keys. What was found before the writer lost its memory is looked for again."""
+        term = self._desk.term
+        stored = await asyncio.gather(*map(self._answers.load, keys))
+        if term != self._desk.term:
+            work.found.clear()
+            return
+        for key, answer in zip(keys, stored, strict=True):
+            work.found[key] = None if answer is None else read_answer(answer)
+        if work.keys is not None and work.found.get(work.keys.identity) is not None:
             self._look_up_first(work.link)
 
     def _look_up_first(self, link: str) -> None:
@@ -78,5 +75,6 @@ class Lookup:
         return await self._store.find(self._partition, identities)
 
 
-def _read(stored: StoredAnswer) -> Answer:
-    return Answer(decode_inputs(stored.request).command, decode_reply(stored.reply))
+def read_answer(stored: StoredAnswer) -> Known:
+    """Read a record that a key found."""
+    return Known(Answer(decode_inputs(stored.request).command, decode_reply(stored.reply)), seq=stored.seq)

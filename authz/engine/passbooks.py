@@ -8,7 +8,7 @@ import msgspec
 from authz.decision.outcomes import State
 from authz.decision.position import Position
 from authz.decision.programme import Programme
-from authz.decision.reference import Employer, Merchant
+from authz.decision.reference import BusinessDay, Employer, LinkKeys, Merchant, Swept
 from ledger.store import Line
 from ledger.values import HolderId, Seq
 
@@ -16,6 +16,9 @@ _REFERENCES: dict[str, Callable[[str], State]] = {
     "merchant": msgspec.json.Decoder(Merchant).decode,
     "employer": msgspec.json.Decoder(Employer).decode,
     "programme": msgspec.json.Decoder(Programme).decode,
+    "acquirer": msgspec.json.Decoder(BusinessDay).decode,
+    "sweep": msgspec.json.Decoder(Swept).decode,
+    "link": msgspec.json.Decoder(LinkKeys).decode,
 }
 _position: Callable[[str], State] = msgspec.json.Decoder(Position).decode
 encode_state = msgspec.json.Encoder().encode

@@ -5,7 +5,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from authz.decision.commands import Command, Payment
+from authz.decision.commands import Command, Payment, Totals
 from authz.decision.outcomes import Reply
 
 
@@ -22,8 +22,17 @@ class Secrets(Struct, frozen=True, kw_only=True):
         return "Secrets(…)"
 
 
+class Named(Struct, frozen=True):
+    """What a request says of its original (DE 90): its MTI, DE 11, DE 7, and DE 32 as eleven digits."""
+
+    mti: str
+    trace: str
+    transmitted: str
+    acquirer: str
+
+
 class Request(Struct, frozen=True):
-    """A payment as a link understood it. The engine fills in `command.card` and `command.reference`.
+    """A payment as a link understood it. The engine fills in `command.card`, `reference` and `originals`.
 
     `link` is the acquirer id of the link it came by, whose keys verify it; `deadline` is the event loop's time
     by which it must be on its way to the ledger, or be answered 91. `repeat`: the terminal says it sent it before.
@@ -34,6 +43,22 @@ class Request(Struct, frozen=True):
     link: str
     deadline: float
     repeat: bool = False
+    named: Named | None = None
+
+
+class TotalsRequest(Struct, frozen=True):
+    """An acquirer's totals as a link understood them. The engine fills in what the ledger has."""
+
+    command: Totals
+    link: str
+    deadline: float
+
+
+class KeyChange(Struct, frozen=True):
+    """What became of a key change, and the check value of the new key, if it is in use now."""
+
+    reply: Reply
+    check_value: str | None = None
 
 
 class Answer(Struct, frozen=True):

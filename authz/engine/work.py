@@ -9,17 +9,20 @@ from msgspec import Struct
 from authz.decision.commands import CardId, Command
 from authz.decision.evidence import Evidence
 from authz.decision.outcomes import Outcome, Reply
-from authz.engine.identities import Keys, Known
+from authz.engine.identities import Keys
+from authz.engine.originals import Trail
 from authz.engine.passbooks import Passbook, encode_state
+from authz.engine.recent import Known
 from authz.engine.requests import Answer, Waiter
-from ledger.values import Entry, HolderId, Seq
+from ledger.values import Entry, HolderId, Identity, Seq
 
 
 class Work(Struct, kw_only=True):
     """A request with all that its decision needs beside the passbooks.
 
     `holder` is None for a card that nobody knows, `merchant` where no merchant is concerned. `look_up`: its keys
-    are looked for in the ledger before it is decided. `stored` is what was found there.
+    are looked for in the ledger before it is decided; so are the `originals` that it may name. `found` is what was
+    looked for, and what is there.
     """
 
     command: Command
@@ -33,8 +36,8 @@ class Work(Struct, kw_only=True):
     keys: Keys | None = None
     link: str = ""
     look_up: bool = False
-    stored: Answer | None = None
-    reference_stored: bool = False
+    originals: tuple[str, ...] = ()
+    found: dict[Identity, Known | None] = {}
 
 
 class Books(Struct, frozen=True):
@@ -54,16 +57,17 @@ class Books(Struct, frozen=True):
         return tuple(book.seq if book else 0 for book in self.all())
 
 
-class Inputs(Struct, frozen=True):
+class Inputs(Struct, frozen=True, omit_defaults=True):
     """What a record holds as its request: every input of the decision but instant and epoch, which it holds itself.
 
     `used` are the seqs of the records it rested on: the holder's previous, the merchant's, the employer's, the
-    programme's.
+    programme's; `trail` those of the records that say what stood of its original.
     """
 
     command: Command
     evidence: Evidence
     used: tuple[int, ...]
+    trail: tuple[int, ...] = ()
 
 
 class Decided(Struct):
@@ -73,16 +77,19 @@ class Decided(Struct):
     outcome: Outcome
     books: Books
     at: datetime
+    trail: Trail | None = None
     known: Known | None = None
 
     def entry(self, seq: Seq) -> Entry:
         """Write the record that is to stand at `seq`, and turn its passbook to that line."""
-        inputs = Inputs(self.work.command, self.work.evidence, self.books.used())
+        trail = () if self.trail is None else tuple(known.seq for known in self.trail.records)
+        inputs = Inputs(self.work.command, self.work.evidence, self.books.used(), trail)
         state = None
         if self.books.holder is not None and self.outcome.state is not None:
             self.books.holder.seq = seq
             state = encode_state(self.outcome.state).decode()
-        keys = self.work.keys
+        if self.known is not None:
+            self.known.seq = seq
         return Entry(
             at=self.at,
             kind=self.work.kind,
@@ -92,7 +99,7 @@ class Decided(Struct):
             reason=self.outcome.reply.reason,
             position=state,
             transfers=self.outcome.transfers,
-            identities=() if keys is None else keys.all(),
+            identities=() if self.known is None else self.known.keys,
         )
 
 

@@ -105,7 +105,7 @@ class Writer:
         assert work.waiter is not None
         if work.waiter.done():  # it was answered 91 while it waited, or nobody waits any more
             return
-        if self.gate.state is not GateState.OPEN or self._desk.missing(work):
+        if self.gate.state is not GateState.OPEN or self._desk.missing(work) or self._desk.unsought(work):
             hand_over(work.waiter, NoAnswer.DECIDE_AGAIN)
             return
         if len(self._forming.decided) >= self._limits.batch_records_max:

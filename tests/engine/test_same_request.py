@@ -185,6 +185,5 @@ async def test_what_is_forgotten_in_memory_is_found_in_the_ledger(world: World) 
     requests = [world.request(alice, 1) for _ in range(12)]
     first = [await house.pay(request) for request in requests]
     assert [await house.pay(again(request, repeat=False)) for request in requests] == first
-    assert len(house.writer._desk._recent._by_identity) <= 4
-    assert len(house.writer._desk._recent._references) <= 4
+    assert len(house.writer._desk._recent) <= 4
     assert len(world.payments()) == 12

@@ -1,0 +1,54 @@
+"""What a command is called in the journal, and in whose passbook it is written."""
+
+from authz.decision.commands import (
+    Administration,
+    AdoptProgramme,
+    Advice,
+    ChangeKey,
+    Command,
+    CutOver,
+    NoteSweep,
+    Purchase,
+    RegisterEmployer,
+    RegisterMerchant,
+)
+from authz.decision.reference import (
+    SWEEP_PASSBOOK,
+    acquirer_passbook,
+    employer_passbook,
+    link_passbook,
+    merchant_passbook,
+    programme_passbook,
+)
+from ledger.values import HolderId
+
+AUTHORIZATION, AUTHORIZATION_ADVICE = "authorization", "authorization_advice"
+"""Kinds of records that make holds."""
+
+
+def passbook_of(command: Administration) -> HolderId:
+    """Whose passbook an issuer's command is written in."""
+    match command:
+        case AdoptProgramme(programme):
+            return programme_passbook(programme.id)
+        case RegisterMerchant(merchant):
+            return merchant_passbook(merchant.id)
+        case RegisterEmployer(employer):
+            return employer_passbook(employer.id)
+        case NoteSweep():
+            return SWEEP_PASSBOOK
+        case CutOver(acquirer):
+            return acquirer_passbook(acquirer)
+        case ChangeKey(acquirer):
+            return link_passbook(acquirer)
+        case _:
+            return command.holder
+
+
+def kind_of(command: Command) -> str:
+    """The word for a command in the journal; what only holds is an authorization, or the advice of one."""
+    if isinstance(command, Purchase) and command.holds:
+        return AUTHORIZATION
+    if isinstance(command, Advice) and command.holds:
+        return AUTHORIZATION_ADVICE
+    return str(command.__struct_config__.tag)

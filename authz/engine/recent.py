@@ -1,0 +1,53 @@
+"""What was decided here a short while ago, found by every key that its record has."""
+
+from collections import OrderedDict
+
+from msgspec import Struct
+
+from authz.engine.requests import Answer
+from ledger.values import Identity, Seq
+
+
+class Known(Struct):
+    """A request that was decided, and its keys. `seq` is its record's: 0 until it is sent."""
+
+    answer: Answer
+    keys: tuple[Identity, ...] = ()
+    seq: Seq = Seq(0)
+
+
+class Recent:
+    """The newest `remembered_max` requests. Those not yet acknowledged are among them: they are fewer."""
+
+    def __init__(self, remembered_max: int) -> None:
+        self._max = remembered_max
+        self._records: OrderedDict[Identity, Known] = OrderedDict()
+        self._by_key: dict[Identity, Known] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def get(self, key: Identity) -> Known | None:
+        """Find a request by one of its keys."""
+        return self._by_key.get(key)
+
+    def add(self, known: Known) -> None:
+        """Remember a request, and forget the oldest beyond the limit."""
+        self._records[known.keys[0]] = known
+        self._by_key.update(dict.fromkeys(known.keys, known))
+        while len(self._records) > self._max:
+            self._drop(self._records.popitem(last=False)[1])
+
+    def forget(self, known: Known) -> None:
+        """Forget a request that was rolled back."""
+        if self._records.pop(known.keys[0], None) is not None:
+            self._drop(known)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._records.clear()
+        self._by_key.clear()
+
+    def _drop(self, known: Known) -> None:
+        for key in known.keys:
+            self._by_key.pop(key, None)
