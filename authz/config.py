@@ -15,16 +15,20 @@ port = 5002
 zpk = "…"
 zak = "…"
 zmk = "…"
+deadline_s = 5                 # from here on: what holds where the file says nothing
+idle_probe_s = 60              # 0: the engine sends no echo tests
+in_flight_max = 1024           # over all of the link's connections
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from authz.links.link import Terms
+from authz.links.allowance import IN_FLIGHT_MAX
+from authz.links.link import DEADLINE_S, IDLE_PROBE_S, Terms
 from authz.security.keys import IssuerKeys, VaultKey, ZoneKeys
 from authz.security.module import SecurityError
 from authz.wire.dialect import Dialect, DialectUnreadable, from_file, shipped
@@ -72,6 +76,9 @@ class LinkTable(Struct, frozen=True, forbid_unknown_fields=True):
     port: int = 0
     sign_on_required: bool = False
     mac_required: bool = False
+    deadline_s: Annotated[float, Meta(ge=0.1, le=30)] = DEADLINE_S
+    idle_probe_s: Annotated[float, Meta(ge=0, le=3_600)] = IDLE_PROBE_S
+    in_flight_max: Annotated[int, Meta(ge=1, le=IN_FLIGHT_MAX)] = IN_FLIGHT_MAX
 
     def __repr__(self) -> str:
         return f"LinkTable({self.acquirer})"
@@ -114,7 +121,14 @@ def make(links: tuple[LinkTable, ...], issuer_keys: Mapping[str, str], vault_key
     return Config(
         links=tuple(
             LinkConfig(
-                Terms(link.acquirer, link.sign_on_required, link.mac_required),
+                Terms(
+                    acquirer=link.acquirer,
+                    sign_on_required=link.sign_on_required,
+                    mac_required=link.mac_required,
+                    deadline_s=link.deadline_s,
+                    idle_probe_s=link.idle_probe_s,
+                    in_flight_max=link.in_flight_max,
+                ),
                 from_file(Path(link.dialect)) if link.dialect.endswith(".toml") else shipped(link.dialect),
                 ZoneKeys.from_hex({"zpk": link.zpk, "zak": link.zak, "zmk": link.zmk}),
                 link.host,

@@ -62,3 +62,6 @@ class Metrics:
         self.links_closed = Counter(
             "authz_links_closed", "Connections that the engine closed, by why.", ["link", "why"], registry=registry
         )
+        self.probes = Counter(
+            "authz_link_probes", "Echo tests of idle connections, by outcome.", ["link", "outcome"], registry=registry
+        )

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import cast
 
 from authz.decision.outcomes import Reason
-from authz.links.link import DEADLINE_S, Link, Session
+from authz.links.link import Link
+from authz.links.network import Session
 from authz.wire.codec import Malformed, Unreadable
-from authz.wire.frames import Framer, FrameTooLong
+from authz.wire.frames import Framer, FrameTooLong, LengthUnreadable
 from authz.wire.message import Message
 from authz.wire.rules import is_response
 
-IN_FLIGHT_MAX = 1_024
 UNREADABLE_IN_A_ROW_MAX = 10
 WRITE_BUFFER_BYTES_MAX = 256 * 1024
 
@@ -20,8 +20,9 @@ WRITE_BUFFER_BYTES_MAX = 256 * 1024
 class Connection(asyncio.Protocol):
     """Cuts the bytes into frames, has each answered by its link, and writes replies as they come, together.
 
-    `on_open` says why this one more isn't taken (empty: it is). At most `IN_FLIGHT_MAX` requests are in flight; what
-    was read beyond them waits, and reading pauses: also while the reader at the other end is slow.
+    `on_open` says why this one more isn't taken (empty: it is). A request needs one of its link's places; frames
+    that wait for one, or for a slow reader at the other end, are those of one read: the next read comes after them.
+    Where nothing comes for as long as the link's terms say, the other end is sent an echo test.
     `log` takes a word and fields: an exception's type at most, never what came over the wire.
     """
 
@@ -38,12 +39,14 @@ class Connection(asyncio.Protocol):
         self._log = log
         self._framer = Framer(link.codec.dialect.framing)
         self._session = Session()
+        self._echo_tests = link.echo_tests()
         self._frames: deque[tuple[bytes, float]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._replies: list[bytes] = []
         self._unreadable_in_a_row = 0
         self._slow_reader = False
         self._draining = False
+        self._idle_timer: asyncio.TimerHandle | None = None
         self.address = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -53,15 +56,24 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
         self.address = str((transport.get_extra_info("peername") or ("",))[0])
         self._gone = self._loop.create_future()
+        self._served = asyncio.Event()
+        self._served.set()
+        self._heard_at = self._loop.time()
         refused = self._on_open(self)
         if refused:
             self.close(refused)
+        elif self._link.terms.idle_probe_s:
+            self._watch()
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes as they come."""
-        deadline = self._loop.time() + DEADLINE_S
+        self._heard_at = self._loop.time()
+        deadline = self._heard_at + self._link.terms.deadline_s
         try:
             frames = self._framer.feed(data)
+        except LengthUnreadable:
+            self.close("length_unreadable")
+            return
         except FrameTooLong:
             self.close("frame_too_long")
             return
@@ -70,12 +82,13 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The other end has said all that it had to say, and may be waiting for its answers."""
-        self._farewell = self._loop.create_task(self.drain(DEADLINE_S))
+        self._farewell = self._loop.create_task(self.drain(self._link.terms.deadline_s))
         return True
 
     def pause_writing(self) -> None:
         """The other end reads slowly: read no more from it until it has caught up."""
         self._slow_reader = True
+        self._link.allowance.withdraw(self._take_turn)
         self._pace()
 
     def resume_writing(self) -> None:
@@ -85,8 +98,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The other end has gone. What is in flight is decided all the same; its repeat gets the answer."""
-        self._draining = True
-        self._frames.clear()
+        self._give_up()
         if not self._gone.done():
             self._gone.set_result(None)
         self._on_close(self)
@@ -95,8 +107,7 @@ class Connection(asyncio.Protocol):
         """End the connection for what came over it."""
         self._link.metrics.links_closed.labels(self._link.terms.acquirer, why).inc()
         self._log("link closed", acquirer=self._link.terms.acquirer, why=why)
-        self._draining = True
-        self._frames.clear()
+        self._give_up()
         self._transport.abort()
 
     async def drain(self, timeout_s: float) -> None:
@@ -105,8 +116,7 @@ class Connection(asyncio.Protocol):
         self._pace()
         try:
             async with asyncio.timeout(timeout_s):
-                while self._tasks:
-                    await asyncio.wait(self._tasks)
+                await self._served.wait()
                 self._flush()
                 self._transport.close()
                 await asyncio.shield(self._gone)
@@ -114,55 +124,71 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _take_up(self) -> None:
-        """Begin to answer as many of the frames that were read as may be in flight."""
-        while self._frames and len(self._tasks) < IN_FLIGHT_MAX and not self._slow_reader:
-            self._take(*self._frames.popleft())
+        """Stand in line for a place, if a frame waits for one."""
+        if self._frames and not self._slow_reader:
+            self._served.clear()
+            self._link.allowance.ask(self._take_turn)
         self._pace()
 
-    def _take(self, frame: bytes, deadline: float) -> None:
-        """Begin to answer one frame."""
-        malformed: Malformed | None = None
-        try:
-            message = self._link.codec.decode(frame)
-        except Unreadable:
-            self._drop("unreadable")
-            self._unreadable_in_a_row += 1
-            if self._unreadable_in_a_row >= UNREADABLE_IN_A_ROW_MAX:
-                self.close("unreadable")
-            return
-        except Malformed as error:
-            message, malformed = error.partial, error
-        self._unreadable_in_a_row = 0
-        if is_response(message.mti):
-            self._drop("response")
-            return
-        task = self._loop.create_task(self._answer(frame, message, deadline, malformed))
+    def _take_turn(self) -> None:
+        """Use a place of the link's for the next frame, and stand in line again for the one behind it."""
+        task = self._loop.create_task(self._answer(*self._frames.popleft()))
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        if self._frames:
+            self._link.allowance.ask(self._take_turn)
+        else:
+            self._pace()
 
-    async def _answer(self, frame: bytes, message: Message, deadline: float, malformed: Malformed | None) -> None:
+    async def _answer(self, frame: bytes, deadline: float) -> None:
         try:
-            reply = await self._reply(frame, message, deadline, malformed)
+            reply = await self._reply(frame, deadline)
         except Exception as error:  # not even a refusal could be written
             self._log("request not answered", error=type(error).__name__)
             self._drop("unanswerable")
             return
-        self._link.metrics.answer_seconds.observe(self._loop.time() - deadline + DEADLINE_S)
         if reply is not None:
-            if not self._replies:
-                self._loop.call_soon(self._flush)
-            self._replies.append(self._framer.frame(reply))
+            self._link.metrics.answer_seconds.observe(self._loop.time() - deadline + self._link.terms.deadline_s)
+            self._send(reply)
 
-    async def _reply(
-        self, frame: bytes, message: Message, deadline: float, malformed: Malformed | None
-    ) -> bytes | None:
-        if malformed is not None:
-            return await self._link.reject(malformed)
+    async def _reply(self, frame: bytes, deadline: float) -> bytes | None:
+        """Answer one frame; None: it is none that gets an answer, or its answer came too late."""
+        if self._transport.is_closing():  # over a frame before this one
+            return None
+        try:
+            message = self._link.codec.decode(frame)
+        except Unreadable:
+            self._count_unreadable()
+            return None
+        except Malformed as error:
+            return None if self._is_response(error.partial) else await self._link.reject(error)
+        if self._is_response(message):
+            return None
         try:
             return await self._link.answer(frame, message, self._session, deadline)
         except Exception as error:  # a defect costs its own request, and is told without content
             self._log("request failed", error=type(error).__name__)
             return await self._link.refuse(message, Reason.INTERNAL)
+
+    def _count_unreadable(self) -> None:
+        self._drop("unreadable")
+        self._unreadable_in_a_row += 1
+        if self._unreadable_in_a_row >= UNREADABLE_IN_A_ROW_MAX:
+            self.close("unreadable")
+
+    def _is_response(self, message: Message) -> bool:
+        """Tell whether a message that could be read is a response: it gets no answer."""
+        self._unreadable_in_a_row = 0
+        if not is_response(message.mti):
+            return False
+        if not self._echo_tests.is_answered_by(message):
+            self._drop("response")
+        return True
+
+    def _send(self, payload: bytes) -> None:
+        if not self._replies:
+            self._loop.call_soon(self._flush)
+        self._replies.append(self._framer.frame(payload))
 
     def _flush(self) -> None:
         """Write in one go what has gathered in this turn of the loop."""
@@ -172,16 +198,51 @@ class Connection(asyncio.Protocol):
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._take_up()
+        self._settle()
+        self._link.allowance.give_back()
+
+    def _settle(self) -> None:
+        """Note it when all that was read has been answered."""
+        if not self._tasks and not self._frames:
+            self._served.set()
+
+    def _give_up(self) -> None:
+        """Take up nothing more of what was read."""
+        self._draining = True
+        self._frames.clear()
+        self._settle()
+        self._link.allowance.withdraw(self._take_turn)
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+
+    @property
+    def _reads(self) -> bool:
+        return not (self._draining or self._slow_reader or self._frames)
 
     def _pace(self) -> None:
         """Read, or pause reading."""
         if self._transport.is_closing():
             return
-        if self._draining or self._slow_reader or len(self._tasks) >= IN_FLIGHT_MAX:
-            self._transport.pause_reading()
-        else:
+        if self._reads:
             self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def _watch(self) -> None:
+        """Probe the other end if nothing has come from it for too long; look again when that could be so next."""
+        now, idle_s = self._loop.time(), self._link.terms.idle_probe_s
+        due = self._heard_at + idle_s
+        if due <= now:
+            due = now + idle_s
+            if self._reads:
+                self._probing = self._loop.create_task(self._probe())
+        self._idle_timer = self._loop.call_at(due, self._watch)
+
+    async def _probe(self) -> None:
+        try:
+            self._send(await self._link.request(self._echo_tests.next()))
+        except Exception as error:
+            self._log("probe not sent", error=type(error).__name__)
 
     def _drop(self, why: str) -> None:
         self._link.metrics.frames_dropped.labels(self._link.terms.acquirer, why).inc()

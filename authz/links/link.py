@@ -1,39 +1,52 @@
 """One acquirer's link: what is done with a message, in docs/interface.md's order, up to its reply's bytes."""
 
+from enum import StrEnum
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from authz.clock import Now
 from authz.decision.outcomes import Reason
 from authz.engine.engine import Engine
 from authz.engine.requests import NoAnswer
-from authz.links.translation import refusal_of, reply_of, request_of
+from authz.links.allowance import IN_FLIGHT_MAX, Allowance
+from authz.links.network import EchoTests, Network, Session
+from authz.links.translation import refusal_of, reply_of, request_of, totals_of, totals_reply_of
 from authz.metrics import Metrics
 from authz.security.module import SecurityModule
-from authz.wire.codec import WHOLE, Codec, Malformed
+from authz.wire.codec import Codec, Malformed
 from authz.wire.message import Message
-from authz.wire.rules import check_mandatory, first_mti
+from authz.wire.rules import check_mandatory
+from authz.wire.tpdu import answering
 
-DEADLINE_S = 5
-_PAYMENTS = frozenset({"0100", "0200"})
-_NETWORK = "0800"
+DEADLINE_S = 5.0
+IDLE_PROBE_S = 60.0
+
+
+class _Class(StrEnum):
+    """Message classes, by the second digit of the message type. Whatever else is served is about a card."""
+
+    TOTALS = "5"
+    NETWORK = "8"
 
 
 class Terms(Struct, frozen=True):
-    """What was agreed with an acquirer: its id (DE 32), and what its messages must have."""
+    """What was agreed with an acquirer: its id (DE 32), what its messages must have, and what its link may take.
+
+    `deadline_s` is from a request's arrival to its answer or its 91. A connection over which nothing has come for
+    `idle_probe_s` is probed (0: never). `in_flight_max` counts requests over all of the link's connections.
+    """
 
     acquirer: str
     sign_on_required: bool = False
     mac_required: bool = False
-
-
-class Session(Struct):
-    """What a connection has come to: whether its acquirer has signed on."""
-
-    signed_on: bool = False
+    deadline_s: float = DEADLINE_S
+    idle_probe_s: float = IDLE_PROBE_S
+    in_flight_max: int = IN_FLIGHT_MAX
 
 
 class Link:
-    """Answers one acquirer's messages. It keeps no connection: `Session` is the caller's."""
+    """Answers one acquirer's messages. It keeps no connection: `Session` and `EchoTests` are the caller's."""
 
     def __init__(
         self, terms: Terms, codec: Codec, engine: Engine, security: SecurityModule, now: Now, metrics: Metrics
@@ -41,9 +54,11 @@ class Link:
         self.terms = terms
         self.codec = codec
         self.metrics = metrics
+        self.allowance = Allowance(terms.in_flight_max)
         self._engine = engine
         self._security = security
         self._now = now
+        self._network = Network(terms.acquirer, engine, now, metrics)
 
     async def answer(self, frame: bytes, message: Message, session: Session, deadline: float) -> bytes | None:
         """Answer a message whose fields are well-formed. None: it was settled too late to be answered."""
@@ -54,7 +69,7 @@ class Link:
             reply = await self._reply(message, session, deadline)
         except Malformed as error:
             return await self.reject(error)
-        return None if reply is None else await self._encode(reply, signed=message.mac is not None)
+        return None if reply is None else await self._encode_answer(message, reply)
 
     async def reject(self, error: Malformed) -> bytes:
         """Answer what is ill-formed, and count which field it was."""
@@ -63,14 +78,26 @@ class Link:
 
     async def refuse(self, message: Message, reason: Reason) -> bytes:
         """Answer what can't be taken."""
-        self.metrics.refused.labels(reason).inc()
-        return await self._encode(refusal_of(message, reason), signed=message.mac is not None)
+        return await self._encode_answer(message, self._refusal(message, reason))
 
-    async def _encode(self, reply: Message, *, signed: bool) -> bytes:
-        """Write a reply; it bears a MAC if and only if its request did."""
+    def echo_tests(self) -> EchoTests:
+        """Begin the echo tests of one connection."""
+        return EchoTests(self.terms.acquirer, self._now, self.metrics)
+
+    async def request(self, message: Message) -> bytes:
+        """Write a request of the engine's own; it bears a MAC where the link requires one."""
+        return await self._encode(message, signed=self.terms.mac_required)
+
+    async def _encode_answer(self, message: Message, reply: Message) -> bytes:
+        """Write a reply: back to where its request came from, with a MAC if and only if its request had one."""
+        if message.header is not None:
+            reply = replace(reply, header=answering(message.header))
+        return await self._encode(reply, signed=message.mac is not None)
+
+    async def _encode(self, message: Message, *, signed: bool) -> bytes:
         if not signed:
-            return self.codec.encode(reply)
-        frame = self.codec.encode_unsigned(reply)
+            return self.codec.encode(message)
+        frame = self.codec.encode_unsigned(message)
         mac = await self._security.make_mac(self.terms.acquirer, self.codec.covered(frame))
         return self.codec.signed(frame, mac)
 
@@ -80,27 +107,42 @@ class Link:
         return await self._security.verify_mac(self.terms.acquirer, self.codec.covered(frame), message.mac)
 
     async def _reply(self, message: Message, session: Session, deadline: float) -> Message | None:
-        kind = first_mti(message.mti)
-        if kind == _NETWORK:
-            return self._manage(message, session)
-        if kind not in _PAYMENTS:
-            raise Malformed(WHOLE, "a request type that is served expected", message)
+        match message.mti[1]:
+            case _Class.NETWORK:
+                return await self._manage(message, session)
+            case _Class.TOTALS:
+                return await self._total(message, session, deadline)
+            case _:
+                return await self._pay(message, session, deadline)
+
+    async def _manage(self, message: Message, session: Session) -> Message:
+        if message.acquirer is not None and not self._is_ours(message):
+            return self._refusal(message, Reason.ACQUIRER_UNKNOWN)
+        return await self._network.serve(message, session)
+
+    async def _total(self, message: Message, session: Session, deadline: float) -> Message | None:
+        request = totals_of(message, self.terms.acquirer, self._now(), deadline)
+        if not self._is_ours(message):
+            return self._refusal(message, Reason.ACQUIRER_UNKNOWN)
+        if self._must_sign_on(session):
+            return self._refusal(message, Reason.NOT_SIGNED_ON)
+        answer = await self._engine.total(request)
+        return None if isinstance(answer, NoAnswer) else totals_reply_of(message, answer)
+
+    async def _pay(self, message: Message, session: Session, deadline: float) -> Message | None:
         request = request_of(message, self.terms.acquirer, self._now(), deadline)
-        ours = message.acquirer == self.terms.acquirer
-        if ours and self.terms.sign_on_required and not session.signed_on:
-            return refusal_of(message, Reason.NOT_SIGNED_ON)
+        # Another acquirer's request is for the engine to refuse: that refusal is recorded.
+        if self._is_ours(message) and self._must_sign_on(session):
+            return self._refusal(message, Reason.NOT_SIGNED_ON)
         answer = await self._engine.pay(request)
         return None if isinstance(answer, NoAnswer) else reply_of(message, answer)
 
-    def _manage(self, message: Message, session: Session) -> Message:
-        """Sign on (001), sign off (002), or echo (301)."""
-        match message.network_code:
-            case "001":
-                session.signed_on = True
-            case "002":
-                session.signed_on = False
-            case "301":
-                pass
-            case _:
-                return refusal_of(message, Reason.TRANSACTION)
-        return refusal_of(message, Reason.APPROVED)
+    def _is_ours(self, message: Message) -> bool:
+        return message.acquirer == self.terms.acquirer
+
+    def _must_sign_on(self, session: Session) -> bool:
+        return self.terms.sign_on_required and not session.signed_on
+
+    def _refusal(self, message: Message, reason: Reason) -> Message:
+        self.metrics.refused.labels(reason).inc()
+        return refusal_of(message, reason)

@@ -1,6 +1,7 @@
 """Listens for one acquirer's connections, with a limit on how many an address may open."""
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Callable
 
@@ -10,7 +11,9 @@ from authz.links.link import Link
 CONNECTIONS_PER_ADDRESS_MAX = 1_024
 BACKLOG_MAX = 1_024
 DRAIN_MAX_S = 5
-"""As long as a request may take: what is unanswered then has been promised nothing."""
+"""What is unanswered then has been promised nothing; with the engine's own end it stays below the 10 s of a stop."""
+KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
+"""Two minutes after it was last heard of (seconds, seconds, times), a host that vanished is taken for dead."""
 
 
 class LinkServer:
@@ -30,8 +33,15 @@ class LinkServer:
         """Listen; port 0 picks a free one. Raises `OSError` where that can't be."""
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
-            lambda: Connection(self.link, self._opened, self._closed, self._log), host, port, backlog=BACKLOG_MAX
+            lambda: Connection(self.link, self._opened, self._closed, self._log),
+            host,
+            port,
+            backlog=BACKLOG_MAX,
+            start_serving=False,
         )
+        for listening in self._listener.sockets:
+            _keep_alive(listening)
+        await self._listener.start_serving()
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -56,3 +66,11 @@ class LinkServer:
         if not self._by_address[connection.address]:
             del self._by_address[connection.address]
         self._open.set(len(self._connections))
+
+
+def _keep_alive(listening: socket.socket) -> None:
+    """Have the system notice when the other end of a connection is dead. What is accepted here inherits it."""
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEP_ALIVE.items():
+        if hasattr(socket, name):
+            listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,16 +1,31 @@
 """Between messages and commands: what a terminal's fields mean to the core, and what the core's answer looks like."""
 
 import contextlib
-from datetime import datetime
+from datetime import date, datetime
 
-from authz.decision.commands import Entry, Inquiry, Origin, Payment, Purchase, Refund
+from msgspec.structs import replace
+
+from authz.decision.commands import (
+    Advice,
+    Completion,
+    Entry,
+    Inquiry,
+    Origin,
+    Payment,
+    Purchase,
+    Refund,
+    Reversal,
+    Totals,
+)
 from authz.decision.outcomes import Balance, Reason
-from authz.engine.requests import Answer, Request, Secrets
+from authz.decision.totals import Sums
+from authz.engine.requests import Answer, Named, Request, Secrets, TotalsRequest
 from authz.links.codes import RESPONSE_CODES
 from authz.wire.amounts import AdditionalAmount, format_amounts
 from authz.wire.codec import Malformed
 from authz.wire.message import Elements, Message
-from authz.wire.rules import INQUIRY_TRANSACTIONS, is_repeat, reply_mti
+from authz.wire.original import OriginalElements, amount_that_stands
+from authz.wire.rules import is_inquiry, is_repeat, reply_mti
 from ledger.values import EURO, Cents
 
 _ENTRIES = {
@@ -22,7 +37,12 @@ _ENTRIES = {
     "81": Entry.ONLINE,
     "01": Entry.MANUAL,
 }
-_PURCHASE, _REFUND = "00", "20"
+_REFUND = "20"
+_DONE = ("00", "10")
+"""Response codes with which a terminal tells that it did what it tells of (DE 39 of an advice)."""
+_REVERSAL, _ADVICE = "4", "2"
+"""Second digit of a reversal's message type, and third digit of an advice's."""
+_SUMS = Sums.__struct_fields__
 _AVAILABLE, _LEFT_OF_CAP = "02", "20"
 _BALANCES_MAX = 6
 
@@ -47,6 +67,44 @@ def request_of(message: Message, link: str, instant: datetime, deadline: float) 
         link=link,
         deadline=deadline,
         repeat=is_repeat(message.mti),
+        named=_named(message),
+    )
+
+
+def totals_of(message: Message, link: str, instant: datetime, deadline: float) -> TotalsRequest:
+    """Read an acquirer's totals. Raises `Malformed` where DE 7 or 15 is no day of a year near the engine's instant."""
+    transmitted = message.transmitted or ""
+    year = day_of(transmitted[:4], instant, message, field=7).year
+    net = message.net_amount or ""
+    return TotalsRequest(
+        command=Totals(
+            mti=message.mti,
+            acquirer=message.acquirer or "",
+            transmitted=f"{year}{transmitted}",
+            trace=message.trace or "",
+            day=day_of(message.settlement_date or "", instant, message, field=15),
+            counted=Sums(*(Cents(int(getattr(message, name))) for name in _SUMS)),
+            net=Cents(int(net[1:]) if net[0] == "C" else -int(net[1:])),
+        ),
+        link=link,
+        deadline=deadline,
+    )
+
+
+def totals_reply_of(message: Message, answer: Answer) -> Message:
+    """Write the reply to an acquirer's totals: whether they agree, and ours."""
+    reply = replace(refusal_of(message, answer.reply.reason), settlement_date=message.settlement_date)
+    sums = answer.reply.totals
+    if sums is None:
+        return reply
+    numbers = {name: f"{getattr(sums, name):010}" for name in _SUMS if name.endswith("number")}
+    amounts = {name: f"{getattr(sums, name):016}" for name in _SUMS if name.endswith("amount")}
+    return replace(
+        reply,
+        settlement_code="1" if answer.reply.agrees else "2",
+        net_amount=f"{'C' if sums.net >= 0 else 'D'}{abs(sums.net):016}",
+        **numbers,
+        **amounts,
     )
 
 
@@ -112,6 +170,8 @@ def _origin(message: Message, pan: str, instant: datetime) -> Origin:
         amount=message.amount,
         currency=message.currency,
         retrieval_reference=message.retrieval_reference,
+        original=message.original,
+        replacement=None if message.replacement is None else message.replacement[:12],
         pan_sent=message.pan is not None,
         first6=pan[:6],
         last4=pan[-4:],
@@ -120,22 +180,33 @@ def _origin(message: Message, pan: str, instant: datetime) -> Origin:
 
 
 def _command(message: Message, origin: Origin, elements: Elements) -> Payment:
+    if message.mti[1] == _REVERSAL:
+        stands = 0 if message.replacement is None else amount_that_stands(message.replacement)
+        return Reversal(origin, None, "", stands=Cents(stands))
     transaction, product, rest = origin.processing_code[:2], origin.processing_code[2:4], origin.processing_code[4:]
-    entry = _ENTRIES.get((message.entry_mode or "")[:2], Entry.CHIP)
+    if rest != "00":
+        transaction = origin.processing_code
     amount, currency = Cents(int(message.amount or 0)), int(message.currency or EURO)
-    expiry = message.card_expiry
     holds = message.mti[1] == "1"
-    if rest == "00" and transaction in INQUIRY_TRANSACTIONS:
+    if message.mti[2] == _ADVICE:
+        declined = message.response_code is not None and message.response_code not in _DONE
+        if message.original is None and message.approval is None:
+            return Advice(origin, None, "", transaction, product, amount, currency, holds, declined)
+        return Completion(
+            origin, None, "", transaction, product, amount, currency, approval=message.approval, declined=declined
+        )
+    entry, expiry = _ENTRIES.get((message.entry_mode or "")[:2], Entry.CHIP), message.card_expiry
+    if is_inquiry(message) and rest == "00":
         return Inquiry(origin, None, "", product, entry, expiry)
-    if rest == "00" and transaction == _REFUND and not holds:
-        return Refund(origin, None, "", product, amount, currency, entry, expiry)
+    if transaction == _REFUND and not holds:
+        return Refund(origin, None, "", product, amount, currency, entry, expiry=expiry)
     return Purchase(
         origin=origin,
         card=None,
         reference="",
         product=product,
         entry=entry,
-        transaction=transaction if rest == "00" else origin.processing_code,
+        transaction=transaction,
         amount=amount,
         currency=currency,
         expiry=expiry,
@@ -144,17 +215,38 @@ def _command(message: Message, origin: Origin, elements: Elements) -> Payment:
     )
 
 
+def _named(message: Message) -> Named | None:
+    """What DE 90 says of the original."""
+    if message.original is None:
+        return None
+    original = OriginalElements.parse(message.original)
+    return Named(original.mti, original.trace, original.transmitted, original.acquirer)
+
+
+def day_of(text: str, instant: datetime, message: Message, field: int) -> date:
+    """Read a month and day (MMDD), of the year that brings it nearest an instant.
+
+    Raises `Malformed`, naming the field, where no year near it has such a day.
+    """
+    return _nearest(f"{text}{instant:%H%M%S}", instant, message, field).date()
+
+
 def _with_year(message: Message, instant: datetime) -> str:
     """DE 13 and 12 behind the year that brings them nearest the engine's instant: YYYYMMDDhhmmss."""
     month_to_second = f"{message.local_date}{message.local_time}"
+    return f"{_nearest(month_to_second, instant, message, 13).year}{month_to_second}"
+
+
+def _nearest(month_to_second: str, instant: datetime, message: Message, field: int) -> datetime:
+    """The instant of MMDDhhmmss, read in the instant's own zone, that is nearest it."""
     month, day, hour, minute, second = (int(month_to_second[at : at + 2]) for at in range(0, 10, 2))
     days: list[datetime] = []
     for year in (instant.year - 1, instant.year, instant.year + 1):
         with contextlib.suppress(ValueError):  # 29 February
             days.append(datetime(year, month, day, hour, minute, second, tzinfo=instant.tzinfo))
     if not days:
-        raise Malformed(13, "a day of this year, the last or the next expected", message)
-    return f"{min(days, key=lambda local: abs(local - instant)).year}{month_to_second}"
+        raise Malformed(field, "a day of this year, the last or the next expected", message)
+    return min(days, key=lambda local: abs(local - instant))
 
 
 def _amounts(balances: tuple[Balance, ...]) -> str | None:

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from msgspec.structs import replace
 
 from authz.clock import SimulatedClock
 from authz.decision.outcomes import Reason, Reply
-from authz.engine.requests import Answer, NoAnswer, Request
+from authz.engine.requests import Answer, KeyChange, NoAnswer, Request, TotalsRequest
 from authz.links.link import Link, Terms
 from authz.links.server import LinkServer
 from authz.metrics import Metrics
@@ -35,6 +35,12 @@ class ScriptedEngine:
         self.script: Callable[[Request], Awaitable[Answer | NoAnswer]] | None = None
         self.in_hand = 0
         self.in_hand_most = 0
+        self.commands: list[tuple[Any, ...]] = []
+        """What network management asked for."""
+        self.reason = Reason.APPROVED
+        """The answer to it."""
+        self.too_late: NoAnswer | None = None
+        """The answer to totals, if they aren't agreed to."""
 
     async def pay(self, request: Request) -> Answer | NoAnswer:
         self.in_hand += 1
@@ -42,11 +48,23 @@ class ScriptedEngine:
         try:
             if self.script is not None:
                 return await self.script(request)
-            answer = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[Answer | NoAnswer] = asyncio.get_running_loop().create_future()
             self.asked.put_nowait((request, answer))
             return await answer
         finally:
             self.in_hand -= 1
+
+    async def total(self, request: TotalsRequest) -> Answer | NoAnswer:
+        counted = request.command.counted
+        return self.too_late or Answer(request.command, Reply(Reason.APPROVED, totals=counted, agrees=True))
+
+    async def cut_over(self, acquirer: str, begins: date | None, key: str) -> Reply:
+        self.commands.append((acquirer, begins, key))
+        return Reply(self.reason)
+
+    async def change_key(self, acquirer: str, block: str, key: str) -> KeyChange:
+        self.commands.append((acquirer, block, key))
+        return KeyChange(Reply(self.reason), "ABC123" if self.reason.approves else None)
 
 
 async def approve(request: Request) -> Answer:
@@ -86,9 +104,9 @@ class Client:
 class Line:
     """A server, its engine, and clients of it."""
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Terms, dialect: str = "iso87ascii") -> None:
         self.engine = ScriptedEngine()
-        self.codec = Codec(shipped("iso87ascii"))
+        self.codec = Codec(shipped(dialect))
         self.metrics = Metrics()
         self.security = SoftwareSecurityModule(
             IssuerKeys(bytes(16), bytes(16), bytes(16), bytes(16)),
@@ -106,18 +124,20 @@ class Line:
         self._clients.append(Client(self.codec, reader, writer))
         return self._clients[-1]
 
+    def counted(self, name: str, **labels: str) -> float:
+        """The value of a metric; 0 where it has none."""
+        return self.metrics.registry.get_sample_value(name, labels) or 0
+
     def dropped(self, why: str) -> float:
-        return self._count("authz_frames_dropped_total", why)
+        return self.counted("authz_frames_dropped_total", link=ACQUIRER, why=why)
 
     def closed(self, why: str) -> float:
-        return self._count("authz_links_closed_total", why)
-
-    def _count(self, name: str, why: str) -> float:
-        return self.metrics.registry.get_sample_value(name, {"link": ACQUIRER, "why": why}) or 0
+        return self.counted("authz_links_closed_total", link=ACQUIRER, why=why)
 
     async def end(self) -> None:
         for client in self._clients:
             client.writer.transport.abort()
+        self.engine.script = approve
         while not self.engine.asked.empty():
             _, answer = self.engine.asked.get_nowait()
             answer.cancel()
@@ -127,8 +147,11 @@ class Line:
 
 
 @asynccontextmanager
-async def line_of(terms: Terms = Terms(ACQUIRER)) -> AsyncIterator[Line]:  # noqa: B008, frozen
-    line = Line(terms)
+async def line_of(
+    terms: Terms = Terms(ACQUIRER),  # noqa: B008, frozen
+    dialect: str = "iso87ascii",
+) -> AsyncIterator[Line]:
+    line = Line(terms, dialect)
     await line.server.start(HOST, 0)
     try:
         yield line
@@ -154,6 +177,34 @@ def purchase(trace: int = 1, **changes: Any) -> Message:
         currency="978",
     )
     return replace(message, **changes)
+
+
+def network(code: str, **changes: Any) -> Message:
+    """An 0800."""
+    return replace(Message(mti="0800", transmitted="0512103000", trace="000001", network_code=code), **changes)
+
+
+def financial(mti: str) -> Message:
+    """A message of this type with all its mandatory fields."""
+    if mti.startswith("05"):
+        number, amount = "0000000000", "0000000000000000"
+        return Message(
+            mti=mti,
+            transmitted="0512103000",
+            trace="000001",
+            settlement_date="0512",
+            acquirer=ACQUIRER,
+            credits_number=number,
+            credits_reversal_number=number,
+            debits_number=number,
+            debits_reversal_number=number,
+            credits_amount=amount,
+            credits_reversal_amount=amount,
+            debits_amount=amount,
+            debits_reversal_amount=amount,
+            net_amount=f"C{amount}",
+        )
+    return purchase(1, mti=mti, original="0200" + "000001" + "0512103000" + ACQUIRER.zfill(11) + "0" * 11)
 
 
 async def until(condition: Callable[[], object]) -> None:

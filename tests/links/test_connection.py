@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from authz.decision.outcomes import Reason, Reply
 from authz.engine.requests import Answer, NoAnswer, Request
 from authz.links import connection, server
+from authz.links.allowance import IN_FLIGHT_MAX
 from authz.wire.message import Message
 from tests.links.lines import Line, approve, line_of, purchase, until
+from tests.links.transports import joined
 
 Scene = Callable[[Line], Awaitable[None]]
 
@@ -62,15 +64,15 @@ async def test_no_more_are_in_flight_than_the_limit_and_all_are_answered(line: L
 
     line.engine.script = wait
     client = await line.connect()
-    number = connection.IN_FLIGHT_MAX + 500
+    number = IN_FLIGHT_MAX + 500
     client.send(*(purchase(trace) for trace in range(number)))
     [served] = await _connections(line)
-    await until(lambda: line.engine.in_hand == connection.IN_FLIGHT_MAX)
+    await until(lambda: line.engine.in_hand == IN_FLIGHT_MAX)
     assert not served._transport.is_reading()
     release.set()
     traces = {(await client.hear()).trace for _ in range(number)}
     assert traces == {f"{trace:06}" for trace in range(number)}
-    assert line.engine.in_hand_most == connection.IN_FLIGHT_MAX
+    assert line.engine.in_hand_most == IN_FLIGHT_MAX
 
 
 @on_both_loops
@@ -175,7 +177,7 @@ async def test_draining_gives_up_what_is_never_answered(line: Line, monkeypatch:
 
 async def test_a_connection_that_was_accepted_while_the_server_closed_is_closed_too(line: Line) -> None:
     await line.server.stop()
-    made, _ = await _pair(line)
+    made, _ = joined(line)
     assert made._transport.is_closing()
     assert line.closed("stopping") == 1
 
@@ -278,7 +280,7 @@ async def test_a_lost_connection_leaves_its_requests_to_be_decided(line: Line) -
 async def test_frames_may_be_cut_anywhere(data: st.DataObject) -> None:
     async with line_of() as line:
         line.engine.script = approve
-        served, transport = await _pair(line)
+        served, transport = joined(line)
         frames = b"".join(_framed(line, purchase(trace)) for trace in (1, 2, 3))
         cuts = data.draw(st.lists(st.integers(0, len(frames)), max_size=8).map(sorted))
         for start, end in zip([0, *cuts], [*cuts, len(frames)], strict=True):
@@ -286,39 +288,6 @@ async def test_frames_may_be_cut_anywhere(data: st.DataObject) -> None:
         await until(lambda: not served._tasks)
         await asyncio.sleep(0)
         assert b"".join(transport.written).count(b"0210") == 3
-
-
-class BareTransport(asyncio.Transport):
-    """A transport that only remembers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written: list[bytes] = []
-        self.closing = False
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def abort(self) -> None:
-        self.closing = True
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written.append(bytes(data))
-
-
-async def _pair(line: Line) -> tuple[connection.Connection, BareTransport]:
-    """A connection of this server, over no socket."""
-    transport = BareTransport()
-    made = connection.Connection(line.link, line.server._opened, line.server._closed, line.server._log)
-    made.connection_made(transport)
-    line.server._connections.discard(made)
-    return made, transport
 
 
 async def _connections(line: Line) -> list[connection.Connection]:

@@ -1,40 +1,20 @@
 """The order of an answer up to the engine: format, MAC, acquirer's sign-on (docs/interface.md, "What is checked")."""
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 
-from authz.engine.requests import Answer, Request
+from authz.engine.requests import Answer, NoAnswer, Request
 from authz.links.link import Terms
 from authz.wire.message import Message
-from tests.links.lines import ACQUIRER, Line, approve, line_of, purchase
-
-ECHO = Message(mti="0800", transmitted="0512103000", trace="000001", network_code="301")
+from tests.links.lines import ACQUIRER, Line, approve, financial, line_of, network, purchase
 
 
 async def signed(line: Line, message: Message) -> Message:
     """The message with the MAC that the link's key makes."""
     covered = line.codec.covered(line.codec.encode_unsigned(message))
     return replace(message, mac=await line.security.make_mac(ACQUIRER, covered))
-
-
-@pytest.mark.parametrize(
-    ("code", "answer"), [("001", "00"), ("002", "00"), ("301", "00"), ("161", "12"), ("999", "12")]
-)
-async def test_network_management(line: Line, code: str, answer: str) -> None:
-    reply = await (await line.connect()).ask(replace(ECHO, network_code=code))
-    assert (reply.mti, reply.response_code, reply.network_code, reply.trace) == ("0810", answer, code, "000001")
-
-
-async def test_where_it_is_required_nothing_is_decided_before_sign_on_or_after_sign_off() -> None:
-    async with line_of(Terms(ACQUIRER, sign_on_required=True)) as line:
-        line.engine.script = approve
-        client, other = await line.connect(), await line.connect()
-        assert (await client.ask(purchase(1))).reason == "NOT_SIGNED_ON"
-        await client.ask(replace(ECHO, network_code="001"))
-        assert (await client.ask(purchase(2))).response_code == "00"
-        assert (await other.ask(purchase(3))).response_code == "91", "each connection signs on for itself"
-        await client.ask(replace(ECHO, network_code="002"))
-        assert (await client.ask(purchase(4))).reason == "NOT_SIGNED_ON"
 
 
 async def test_a_reply_bears_a_mac_if_and_only_if_its_request_did(line: Line) -> None:
@@ -104,3 +84,52 @@ async def test_another_acquirers_request_is_the_engines_to_refuse(line: Line) ->
     await (await line.connect()).ask(purchase(1, acquirer="970099"))
     [request] = heard
     assert (request.link, request.command.origin.acquirer) == (ACQUIRER, "970099")
+
+
+async def test_another_acquirers_totals_are_refused_58(line: Line) -> None:
+    reply = await (await line.connect()).ask(replace(financial("0500"), acquirer="970099"))
+    assert (reply.mti, reply.response_code, reply.reason) == ("0510", "58", "ACQUIRER_UNKNOWN")
+    assert line.counted("authz_refused_total", reason="ACQUIRER_UNKNOWN") == 1
+
+
+@pytest.mark.parametrize("mti", ["0500", "0501", "0520", "0521"])
+async def test_totals_are_the_engines_to_make(line: Line, mti: str) -> None:
+    reply = await (await line.connect()).ask(financial(mti))
+    assert (reply.mti, reply.settlement_code) == (f"05{int(mti[2]) + 1}0", "1")
+
+
+async def test_totals_settled_too_late_are_answered_by_silence(line: Line) -> None:
+    line.engine.too_late = NoAnswer.TOO_LATE
+    line.engine.script = approve
+    client = await line.connect()
+    client.send(financial("0500"))
+    assert (await client.ask(purchase(2))).trace == "000002"
+
+
+@pytest.mark.parametrize(
+    "mti", ["0100", "0101", "0120", "0121", "0200", "0201", "0220", "0221", "0400", "0420", "0421"]
+)
+async def test_what_is_about_a_card_goes_to_the_engine_with_its_deadline(mti: str) -> None:
+    """Requests have a deadline: a term of the link."""
+    async with line_of(Terms(ACQUIRER, deadline_s=2)) as line:
+        before = asyncio.get_running_loop().time()
+        client = await line.connect()
+        client.send(financial(mti))
+        request, answer = await line.engine.asked.get()
+        assert before + 2 <= request.deadline <= asyncio.get_running_loop().time() + 2
+        assert (request.link, request.repeat) == (ACQUIRER, mti[3] == "1")
+        answer.set_result(await approve(request))
+        assert (await client.hear()).mti == f"{mti[:2]}{int(mti[2]) + 1}0"
+
+
+async def test_a_reply_goes_back_to_where_its_request_came_from() -> None:
+    """A TPDU's addresses change places, also in what is refused."""
+    async with line_of(dialect="iso87bcd") as line:
+        line.engine.script = approve
+        client = await line.connect()
+        for request in (
+            purchase(1, header="6000120345"),
+            purchase(2, header="6000120345", terminal=None),
+            network("301", header="6000120345"),
+        ):
+            assert (await client.ask(request)).header == "6003450012"

@@ -1,0 +1,117 @@
+"""Network management (0800) of a link: what its acquirer may ask for, and the engine's own echo tests."""
+
+from datetime import UTC
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from authz.clock import Now
+from authz.decision.outcomes import Reason
+from authz.engine.engine import Engine
+from authz.links.translation import day_of, refusal_of
+from authz.metrics import Metrics
+from authz.wire.codec import Malformed
+from authz.wire.message import Elements, Message
+
+TRACE_MAX = 999_999
+
+_REQUEST, _REPLY = "0800", "0810"
+_SIGN_ON, _SIGN_OFF, _KEY_CHANGE, _CUTOVER, _ECHO = "001", "002", "161", "201", "301"
+
+
+class Session(Struct):
+    """What a connection has come to: whether its acquirer has signed on."""
+
+    signed_on: bool = False
+
+
+class Network:
+    """Serves one acquirer's 0800: what it changes is in the caller's `Session`, or the engine's."""
+
+    def __init__(self, acquirer: str, engine: Engine, now: Now, metrics: Metrics) -> None:
+        self._acquirer = acquirer
+        self._engine = engine
+        self._now = now
+        self._metrics = metrics
+        self._services = {
+            _SIGN_ON: self._sign_on,
+            _SIGN_OFF: self._sign_off,
+            _KEY_CHANGE: self._change_key,
+            _CUTOVER: self._cut_over,
+            _ECHO: self._echo,
+        }
+
+    async def serve(self, message: Message, session: Session) -> Message:
+        """Do what DE 70 asks for and write the 0810. Raises `Malformed`, also for a key change without a key."""
+        service = self._services.get(message.network_code or "")
+        if service is None:
+            self._metrics.refused.labels(Reason.TRANSACTION).inc()
+            return refusal_of(message, Reason.TRANSACTION)
+        return await service(message, session)
+
+    async def _sign_on(self, message: Message, session: Session) -> Message:
+        session.signed_on = True
+        return refusal_of(message, Reason.APPROVED)
+
+    async def _sign_off(self, message: Message, session: Session) -> Message:
+        session.signed_on = False
+        return refusal_of(message, Reason.APPROVED)
+
+    async def _echo(self, message: Message, session: Session) -> Message:
+        return refusal_of(message, Reason.APPROVED)
+
+    async def _change_key(self, message: Message, session: Session) -> Message:
+        block = message.elements.key_block if message.elements is not None else None
+        if block is None:
+            raise Malformed(48, "element KB, a key block, expected in a key change", message)
+        change = await self._engine.change_key(self._acquirer, block, self._key(message))
+        elements = None if change.check_value is None else Elements(key_check=change.check_value)
+        return replace(refusal_of(message, change.reply.reason), elements=elements)
+
+    async def _cut_over(self, message: Message, session: Session) -> Message:
+        begins = None
+        if message.settlement_date is not None:
+            begins = day_of(message.settlement_date, self._now(), message, field=15)
+        reply = await self._engine.cut_over(self._acquirer, begins, self._key(message))
+        return refusal_of(message, reply.reason)
+
+    def _key(self, message: Message) -> str:
+        """Name a command, so that its repeat does nothing a second time: what it is, and DE 7 with its year, DE 11."""
+        transmitted = message.transmitted or ""
+        day = day_of(transmitted[:4], self._now(), message, field=7)
+        return f"{self._acquirer} {message.network_code} {day.year}{transmitted} {message.trace}"
+
+
+class EchoTests:
+    """The echo tests that the engine sends over one connection. One is outstanding at most."""
+
+    def __init__(self, acquirer: str, now: Now, metrics: Metrics) -> None:
+        self._acquirer = acquirer
+        self._now = now
+        self._metrics = metrics
+        self._trace = 0
+        self._is_outstanding = False
+
+    def next(self) -> Message:
+        """Write the next test. The one before, if nothing has answered it yet, remains unanswered."""
+        self._settle("unanswered")
+        self._trace = self._trace % TRACE_MAX + 1
+        self._is_outstanding = True
+        return Message(
+            mti=_REQUEST,
+            transmitted=f"{self._now().astimezone(UTC):%m%d%H%M%S}",
+            trace=f"{self._trace:06}",
+            network_code=_ECHO,
+        )
+
+    def is_answered_by(self, response: Message) -> bool:
+        """Tell whether a response is the outstanding test's, which then isn't outstanding any more."""
+        if not self._is_outstanding or response.mti != _REPLY or response.trace != f"{self._trace:06}":
+            return False
+        self._settle("answered")
+        return True
+
+    def _settle(self, outcome: str) -> None:
+        if self._is_outstanding:
+            self._is_outstanding = False
+            self._metrics.probes.labels(self._acquirer, outcome).inc()
