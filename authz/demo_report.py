@@ -10,20 +10,22 @@ from rich.table import Table
 from rich.text import Text
 
 from authz.decision.outcomes import Reason
+from authz.demo_lunch import Lunch
 from authz.links.codes import RESPONSE_CODES
 from authz.replay import Difference, Replayed, replay
 from ledger.verify import Finding, Report, verify
 
 _DECISIONS = """
 SELECT reason, count(*) AS count FROM ledger.journal
- WHERE kind IN ('purchase', 'authorization', 'inquiry', 'refund') GROUP BY reason ORDER BY count DESC, reason"""
+ WHERE request -> 'command' -> 'origin' IS NOT NULL GROUP BY reason ORDER BY count DESC, reason"""
 
 _TERMINALS = """
 SELECT rtrim(request -> 'command' -> 'origin' ->> 'terminal') AS terminal,
-       coalesce(sum(amount) FILTER (WHERE kind = 'purchase'), 0)::bigint AS sales,
-       coalesce(sum(amount) FILTER (WHERE kind = 'authorization'), 0)::bigint AS holds
+       sum(amount * ((credit LIKE 'acquirer:%:payable')::integer - (debit LIKE 'acquirer:%:payable')::integer))::bigint
+           AS owed,
+       sum(amount * (starts_with(credit, 'hold:')::integer - starts_with(debit, 'hold:')::integer))::bigint AS held
   FROM ledger.journal JOIN ledger.transfer USING (partition, seq)
- WHERE kind IN ('purchase', 'authorization') GROUP BY 1"""
+ WHERE request -> 'command' -> 'origin' IS NOT NULL GROUP BY 1"""
 
 _TRIAL_BALANCE = """
 SELECT split_part(account, ':', 1) AS class, count(*) AS accounts, sum(balance)::bigint AS balance
@@ -36,19 +38,6 @@ _CLASSES = {
     "expired": "waits to be exchanged",
     "issuer": "vouchers outstanding",
 }
-
-
-class Lunch(Struct, frozen=True):
-    """What the terminals' side saw: rate per second, latencies by percentile, and totals in cents by terminal.
-
-    A terminal's totals are its sales and its holds.
-    """
-
-    payments: int
-    rate: float
-    latencies_us: Mapping[float, int]
-    unanswered: Mapping[str, int]
-    terminals: Mapping[str, tuple[int, int]]
 
 
 class Books(Struct, frozen=True):
@@ -67,7 +56,7 @@ async def audit(url: str, console: Console) -> Books:
     try:
         decisions = {row["reason"]: row["count"] for row in await connection.fetch(_DECISIONS)}
         balances = {row["class"]: (row["accounts"], row["balance"]) for row in await connection.fetch(_TRIAL_BALANCE)}
-        terminals = {row["terminal"]: (row["sales"], row["holds"]) for row in await connection.fetch(_TERMINALS)}
+        terminals = {row["terminal"]: (row["owed"], row["held"]) for row in await connection.fetch(_TERMINALS)}
     finally:
         await connection.close()
     with console.status("walking the hash chain …"):
@@ -83,16 +72,17 @@ def show(console: Console, lunch: Lunch, books: Books) -> bool:
     console.print(_decisions(books))
     console.print(_latencies(lunch))
     console.print(_trial_balance(books))
-    answered = not lunch.unanswered and sum(books.decisions.values()) == lunch.payments
+    answered = not lunch.unanswered and sum(books.decisions.values()) == lunch.payments + lunch.told
     balanced = sum(cents for _, cents in books.balances.values()) == 0
     paid = {name: totals for name, totals in lunch.terminals.items() if totals != (0, 0)}
-    agreed = paid == books.terminals
+    agreed = paid == {name: totals for name, totals in books.terminals.items() if totals != (0, 0)}
     held = [
-        (answered, f"every one of {lunch.payments:,} requests was answered, and is one record of the journal"),
+        (answered, f"each of {lunch.payments:,} payments, and {lunch.told:,} completions and reversals, is one record"),
         (balanced, "the trial balance is 0.00"),
         (isinstance(books.verified, Report), _verified(books.verified)),
         (isinstance(books.replayed, Replayed), _replayed(books.replayed)),
-        (agreed, f"{len(paid)} terminals' totals, {_euros(_total(paid))} in all, equal the ledger's"),
+        (agreed, f"{len(paid)} terminals' money, {_euros(_total(paid))} in all, equals the ledger's"),
+        (lunch.agreed, "the acquirer's totals of the day (0500) are the ledger's"),
     ]
     for good, what in held:
         console.print(Text.assemble(("✓ " if good else "✗ ", "bold green" if good else "bold red"), what))
@@ -149,7 +139,7 @@ def _replayed(replayed: Replayed | Difference) -> str:
 
 
 def _total(terminals: Mapping[str, tuple[int, int]]) -> int:
-    return sum(sales + holds for sales, holds in terminals.values())
+    return sum(owed + held for owed, held in terminals.values())
 
 
 def _euros(cents: int) -> str:

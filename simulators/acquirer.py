@@ -3,15 +3,16 @@
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import cast
+from datetime import UTC, date, datetime
+from typing import Any, cast
 
 from msgspec import Struct
 
 from authz.wire.codec import Codec, Malformed, Unreadable
 from authz.wire.frames import Framer, FrameTooLong
-from authz.wire.message import Message
+from authz.wire.message import Elements, Message
 from authz.wire.rules import reply_mti
+from simulators.totals import Totals
 
 IN_FLIGHT_MAX = 1_024
 """Requests that await their reply at once; a further exchange waits for a place."""
@@ -19,9 +20,11 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 REPLY_TIMEOUT_SECONDS = 8.0
 """Above the 5 s within which a host answers or declines to."""
 
-ECHO = "301"
-SIGN_ON = "001"
+SIGN_ON, SIGN_OFF, KEY_CHANGE, CUTOVER, ECHO = "001", "002", "161", "201", "301"
 NETWORK_REQUEST = "0800"
+TOTALS_REQUEST = "0500"
+PLACELESS = "58"
+"""Second digits of the message types that no terminal sends: totals and network management."""
 
 Key = tuple[str | None, ...]
 """What a reply is matched by."""
@@ -69,7 +72,7 @@ def offered_by(reply: Message) -> Key:
 
 
 def _key(mti: str, message: Message) -> Key:
-    if mti.startswith("08"):
+    if mti[1] in PLACELESS:
         return mti, message.trace, message.transmitted
     return (
         mti,
@@ -97,7 +100,7 @@ class AcquirerHost(asyncio.Protocol):
         self._places = asyncio.Semaphore(in_flight_max)
         self._transport: asyncio.Transport | None = None
         self._closed = asyncio.Event()
-        self._next_network_trace = 1
+        self._next_trace = 1
 
     @classmethod
     async def connect(cls, host: str, port: int, codec: Codec, *, in_flight_max: int = IN_FLIGHT_MAX) -> "AcquirerHost":
@@ -146,12 +149,31 @@ class AcquirerHost(asyncio.Protocol):
         self._transport.write(frame)
 
     async def sign_on(self, now: datetime) -> Message:
-        """Sign on (0800/001). `now` is an aware datetime."""
+        """Sign on (0800/001). `now` is an aware datetime, here as below."""
         return await self.exchange(self._network(SIGN_ON, now))
 
+    async def sign_off(self, now: datetime) -> Message:
+        """Sign off (0800/002)."""
+        return await self.exchange(self._network(SIGN_OFF, now))
+
     async def echo(self, now: datetime) -> Message:
-        """Test the link (0800/301). `now` is an aware datetime."""
+        """Test the link (0800/301)."""
         return await self.exchange(self._network(ECHO, now))
+
+    async def key_change(self, block: str, now: datetime) -> Message:
+        """Bring a new key (0800/161), wrapped in a TR-31 key block. The reply's `KC` is its check value."""
+        return await self.exchange(self._network(KEY_CHANGE, now, elements=Elements(key_block=block)))
+
+    async def cut_over(self, now: datetime, day: date | None = None) -> Message:
+        """Close the business day (0800/201). `day` goes along as DE 15."""
+        return await self.exchange(self._network(CUTOVER, now, settlement_date=f"{day:%m%d}" if day else None))
+
+    async def totals(
+        self, acquirer: str, day: date, totals: Totals, now: datetime, *, timeout: float = REPLY_TIMEOUT_SECONDS
+    ) -> Message:
+        """Hold a business day's totals against the host's (0500). The reply's DE 66 is 1 where they agree, else 2."""
+        request = self._stamped(TOTALS_REQUEST, now, acquirer=acquirer, **totals.fields(day))
+        return await self.exchange(request, timeout)
 
     async def close(self) -> None:
         """End the connection; what is in flight fails with `LinkLost`."""
@@ -176,15 +198,14 @@ class AcquirerHost(asyncio.Protocol):
         finally:
             self._takers.pop(key, None)
 
-    def _network(self, code: str, now: datetime) -> Message:
-        trace = self._next_network_trace
-        self._next_network_trace = trace % 999_999 + 1
-        return Message(
-            mti=NETWORK_REQUEST,
-            transmitted=f"{now.astimezone(UTC):%m%d%H%M%S}",
-            trace=f"{trace:06d}",
-            network_code=code,
-        )
+    def _network(self, code: str, now: datetime, **fields: Any) -> Message:
+        return self._stamped(NETWORK_REQUEST, now, network_code=code, **fields)
+
+    def _stamped(self, mti: str, now: datetime, **fields: Any) -> Message:
+        trace = self._next_trace
+        self._next_trace = trace % 999_999 + 1
+        transmitted = f"{now.astimezone(UTC):%m%d%H%M%S}"
+        return Message(mti=mti, transmitted=transmitted, trace=f"{trace:06d}", **fields)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the connection's sending side."""

@@ -61,6 +61,7 @@ class PayOptions:
     product: Annotated[str, Parameter(help="90 to 95; 00 is the card's only product.")] = "00"
     partial: Annotated[bool, Parameter(negative="", help="Accept that only a part is approved.")] = False
     hold: Annotated[bool, Parameter(negative="", help="Set the amount aside (0100) instead of debiting it.")] = False
+    reverse: Annotated[bool, Parameter(negative="", help="Then take it back (0400): the customer has left.")] = False
     balance: Annotated[bool, Parameter(negative="", help="Ask for the balance; takes no --amount.")] = False
     repeat: Annotated[int, Parameter(help="Send the request again so many times: same request, same answer.")] = 0
     merchant: Annotated[str | None, Parameter(help="Another merchant (DE 42) than the terminal's own.")] = None
@@ -100,16 +101,18 @@ class Report(Struct, frozen=True, kw_only=True):
     approval: str | None
     left: tuple[Left, ...]
     tries_left: int | None
+    reversal: str | None
 
 
 class Attempt(Struct, frozen=True):
-    """A payment about to be made: the request, where, and the masked card."""
+    """A payment about to be made: the request, its reversal where it is to be taken back, where, the masked card."""
 
     codec: Codec
     site: Site
     at: datetime
     card: str
     request: Message
+    reversal: Message | None = None
 
 
 class Payment(Struct, frozen=True):
@@ -133,12 +136,17 @@ def prepare(options: PayOptions, secret: Callable[[str], str]) -> Attempt:
     at = _instant(options.clock)
     site = _site(options, known)
     card = _card(options, known, at, secret)
-    request = _request(options, _terminal(options, known, site, lambda: at), card)
-    return Attempt(Codec(shipped(known.dialect)), site, at, masked(card.pan), request)
+    terminal = _terminal(options, known, site, lambda: at)
+    request = _request(options, terminal, card)
+    reversal = terminal.reversal(request) if options.reverse else None
+    return Attempt(Codec(shipped(known.dialect)), site, at, masked(card.pan), request, reversal)
 
 
 async def make(attempt: Attempt, host: str, port: int, repeats: int) -> Payment:
-    """Send the request and its repeats. Raises `AcquirerError`, and `Unsendable` where the dialect has no room."""
+    """Send the request, its repeats and its reversal.
+
+    Raises `AcquirerError`, and `Unsendable` where the dialect has no room.
+    """
     acquirer = await AcquirerHost.connect(host, port, attempt.codec)
     try:
         reply = await acquirer.exchange(attempt.request)
@@ -147,6 +155,9 @@ async def make(attempt: Attempt, host: str, port: int, repeats: int) -> Payment:
             again = await acquirer.exchange(repeat(attempt.request))
             if again != reply:
                 return Payment(slip, again)
+        if attempt.reversal is not None:
+            reversal = await acquirer.exchange(attempt.reversal)
+            slip = msgspec.structs.replace(slip, reversal=reversal.response_code)
         return Payment(slip)
     finally:
         await acquirer.close()
@@ -169,6 +180,7 @@ def report(slip: Slip) -> str:
         approval=slip.approval,
         left=slip.left,
         tries_left=slip.tries_left,
+        reversal=slip.reversal,
     )
     return msgspec.json.encode(content).decode()
 
@@ -245,8 +257,8 @@ def _terminal(options: PayOptions, known: Parameters, site: Site, clock: Clock) 
 def _request(options: PayOptions, terminal: Terminal, card: Card) -> Message:
     entry = Entry(options.entry)
     if options.balance:
-        if options.amount is not None or options.partial or options.hold:
-            raise WrongUse("--balance: takes no --amount, --partial or --hold")
+        if options.amount is not None or options.partial or options.hold or options.reverse:
+            raise WrongUse("--balance: takes no --amount, --partial, --hold or --reverse")
         return terminal.inquiry(card, entry=entry, product=options.product)
     if options.amount is None:
         raise WrongUse("--amount: missing; give euros and cents, such as 12.50, or --balance")

@@ -13,6 +13,8 @@ from simulators.terminal import Site
 from simulators.wording import Language, Words
 
 COLUMNS = 40
+REVERSED = "00"
+"""The response code to a reversal that found its original."""
 
 
 class Decision(StrEnum):
@@ -35,6 +37,7 @@ class Slip(Struct, frozen=True, kw_only=True):
     """What goes on a receipt. Amounts are cents; `asked` and `approved` are None for a balance inquiry.
 
     `rest` is what the customer still owes after a partial approval. `printed_at` is in the terminal's zone.
+    `reversal` is the response code to the payment's reversal; None: it wasn't taken back.
     """
 
     site: Site
@@ -49,6 +52,7 @@ class Slip(Struct, frozen=True, kw_only=True):
     approval: str | None = None
     left: tuple[Left, ...] = ()
     tries_left: int | None = None
+    reversal: str | None = None
 
     @property
     def rest(self) -> int:
@@ -129,6 +133,7 @@ def render(slip: Slip, language: Language) -> str:
         _rule(),
         *(_payment(slip, language) if slip.asked is not None else _inquiry(slip, language)),
         *_what_is_left(slip, language),
+        *_reversal(slip, language),
         _rule(),
         *_centred(*Words("Ticket à conserver", "Please keep this receipt").spoken(language)),
         "",
@@ -168,6 +173,13 @@ def _refusal(slip: Slip, language: Language) -> list[str]:
         tries = str(slip.tries_left)
         lines += ["", *_row(Words("Essais restants", "Tries left"), tries, language)]
     return lines
+
+
+def _reversal(slip: Slip, language: Language) -> list[str]:
+    """What is left stands above it, as it was before the reversal."""
+    if slip.reversal is None:
+        return []
+    return ["", *_headline(wording.REVERSED if slip.reversal == REVERSED else wording.NOT_REVERSED, language)]
 
 
 def _what_is_left(slip: Slip, language: Language) -> list[str]:

@@ -1,4 +1,4 @@
-"""A payment terminal: builds the requests of one till, and keeps its day's totals.
+"""A payment terminal: builds the requests of one till, and keeps the book of its money.
 
 It speaks for one merchant of one acquirer. Its clock is given, never read from the machine, and its requests are
 plain messages: sending them is the acquirer host's business.
@@ -13,6 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from authz.wire.message import Elements, Message
+from authz.wire.original import OriginalElements
+from authz.wire.rules import first_mti
+from simulators.book import REFUND, Book, Kind, Tally
 from simulators.card import Card
 from simulators.pinpad import PinPad
 
@@ -24,6 +27,8 @@ TRACE_MAX = 999_999
 AMOUNT_CENTS_MAX = 999_999_999_999
 """DE 4 has twelve digits."""
 EURO = "978"
+PURCHASE, INQUIRY = "00", "31"
+"""In DE 3, first two digits."""
 ANY_PRODUCT = "00"
 """In DE 3: the card's only product."""
 
@@ -74,13 +79,6 @@ class Site(Struct, frozen=True):
         return ZoneInfo(self.time_zone)
 
 
-class Tally(Struct, frozen=True):
-    """How many payments a terminal saw approved, and what they come to."""
-
-    count: int = 0
-    cents: int = 0
-
-
 class Terminal:
     """One till. `first_trace` is the first trace number, 1 to 999999; `sends_track2` puts the PAN in DE 35."""
 
@@ -103,7 +101,7 @@ class Terminal:
         self._zone = site.zone
         self._next_trace = first_trace
         self._sends_track2 = sends_track2
-        self._approved: dict[tuple[str, ...], int] = {}
+        self.book = Book()
 
     def __repr__(self) -> str:
         return f"Terminal({self.site.terminal})"
@@ -118,7 +116,7 @@ class Terminal:
         takes_partial: bool = False,
     ) -> Message:
         """Ask to be paid at once (0200). `takes_partial`: the till can collect the rest otherwise."""
-        return self._request("0200", "00", card, cents, entry, product, takes_partial)
+        return self._request("0200", PURCHASE, card, cents, entry, product, takes_partial)
 
     def authorization(
         self,
@@ -130,39 +128,101 @@ class Terminal:
         takes_partial: bool = False,
     ) -> Message:
         """Ask that an amount be set aside (0100)."""
-        return self._request("0100", "00", card, cents, entry, product, takes_partial)
+        return self._request("0100", PURCHASE, card, cents, entry, product, takes_partial)
 
     def inquiry(self, card: Card, *, entry: Entry = Entry.CHIP, product: str = ANY_PRODUCT) -> Message:
         """Ask what is left of a product, or of all that the card holds."""
-        return self._request("0100", "31", card, None, entry, product, takes_partial=False)
+        return self._request("0100", INQUIRY, card, None, entry, product, takes_partial=False)
+
+    def refund(self, card: Card, original_purchase: Message, cents: int, *, entry: Entry = Entry.CHIP) -> Message:
+        """Give money back for goods returned (0200, processing code 20), naming what was bought. It takes no PIN."""
+        product = (original_purchase.processing_code or "")[2:4] or ANY_PRODUCT
+        request = self._request("0200", REFUND, card.without_pin(), cents, entry, product)
+        return msgspec.structs.replace(request, original=naming(original_purchase))
+
+    def completion(
+        self, card: Card, original_authorization: Message, cents: int, *, approval: str | None = None
+    ) -> Message:
+        """Capture a hold (0220); 0 cents release it. It is named by DE 90, or by its `approval` where that is given."""
+        return msgspec.structs.replace(
+            self._stamped("0220"),
+            pan=card.pan,
+            processing_code=original_authorization.processing_code,
+            amount=_amount(cents),
+            currency=EURO,
+            approval=approval,
+            original=naming(original_authorization) if approval is None else None,
+        )
+
+    def advice(
+        self,
+        card: Card,
+        cents: int,
+        *,
+        entry: Entry = Entry.CHIP,
+        product: str = ANY_PRODUCT,
+        response_code: str | None = None,
+    ) -> Message:
+        """Tell of a sale made offline (0220). `response_code` is what the terminal or the chip decided; None: 00."""
+        request = self._request("0220", PURCHASE, card.without_pin(), cents, entry, product)
+        return msgspec.structs.replace(request, response_code=response_code)
+
+    def hold_advice(
+        self,
+        card: Card,
+        cents: int,
+        *,
+        entry: Entry = Entry.CHIP,
+        product: str = ANY_PRODUCT,
+        response_code: str | None = None,
+    ) -> Message:
+        """Tell of an amount set aside offline (0120)."""
+        return msgspec.structs.replace(
+            self.advice(card, cents, entry=entry, product=product, response_code=response_code), mti="0120"
+        )
+
+    def reversal(self, request: Message, *, stands: int | None = None) -> Message:
+        """Take a request back (0400), whatever became of it: in full, or down to the cents that `stands`."""
+        return msgspec.structs.replace(
+            self._stamped("0400"),
+            pan=request.pan,
+            track2=request.track2,
+            processing_code=request.processing_code,
+            amount=request.amount,
+            currency=request.currency,
+            acquirer=request.acquirer,
+            terminal=request.terminal,
+            merchant=request.merchant,
+            original=naming(request),
+            replacement=None if stands is None else f"{_amount(stands)}{'':0<30}",
+        )
+
+    def reversal_advice(self, request: Message, *, stands: int | None = None) -> Message:
+        """Tell that a request was taken back (0420): otherwise as `reversal`."""
+        return msgspec.structs.replace(self.reversal(request, stands=stands), mti="0420")
 
     def note(self, request: Message, reply: Message) -> None:
-        """Enter a reply in the day's totals. The reply to a repeat replaces the first one's: it counts once."""
-        if request.amount is None or reply.response_code not in ("00", "10"):
-            return
-        counted = reply.amount if reply.response_code == "10" else request.amount
-        kind = "hold" if request.mti.startswith("01") else "sale"
-        self._approved[kind, _text(request.trace), _text(request.local_date), _text(request.local_time)] = int(
-            _text(counted)
-        )
+        """Enter a reply in the book. The reply to a repeat replaces the first one's: it counts once."""
+        self.book.note(request, reply)
 
     @property
     def sales(self) -> Tally:
-        """What this terminal saw paid since its day began (0200)."""
-        return self._tally("sale")
+        """What this terminal saw paid since its day began (0200), also where it was reversed since."""
+        return self.book.tally(Kind.SALE)
 
     @property
     def holds(self) -> Tally:
-        """What this terminal saw set aside since its day began (0100)."""
-        return self._tally("hold")
+        """What this terminal saw set aside since its day began (0100, 0120), also where it was ended since."""
+        return self.book.tally(Kind.HOLD)
+
+    @property
+    def owed(self) -> int:
+        """The cents that this terminal believes it is to be paid."""
+        return self.book.owed
 
     def close_day(self) -> None:
-        """Begin a new day: totals start from nothing."""
-        self._approved.clear()
-
-    def _tally(self, kind: str) -> Tally:
-        amounts = [cents for key, cents in self._approved.items() if key[0] == kind]
-        return Tally(len(amounts), sum(amounts))
+        """Begin a new day, with an empty book."""
+        self.book = Book()
 
     def _request(
         self,
@@ -172,31 +232,35 @@ class Terminal:
         cents: int | None,
         entry: Entry,
         product: str,
-        takes_partial: bool,
+        takes_partial: bool = False,
     ) -> Message:
-        if cents is not None and not 0 <= cents <= AMOUNT_CENTS_MAX:
-            raise AmountUnfit
-        now = self._clock()
-        local = now.astimezone(self._zone)
         tracked = self._sends_track2 and entry in TRACKED
-        return Message(
-            mti=mti,
+        return msgspec.structs.replace(
+            self._stamped(mti),
             pan=None if tracked else card.pan,
             track2=card.track2 if tracked else None,
             processing_code=f"{transaction}{product}00",
-            amount=None if cents is None else f"{cents:012d}",
+            amount=None if cents is None else _amount(cents),
             currency=None if cents is None else EURO,
+            expiry=card.expiry if entry in TYPED else None,
+            entry_mode=WHOLE_STRIPE if tracked and entry is Entry.STRIPE else ENTRY_MODES[entry],
+            elements=_elements(card.cvv2 if entry in TYPED else None, takes_partial),
+            pin_block=None if card.pin is None or entry is Entry.ONLINE else self._pin_pad.block(card.pin, card.pan),
+        )
+
+    def _stamped(self, mti: str) -> Message:
+        """A message that says when and where, and which one it is."""
+        now = self._clock()
+        local = now.astimezone(self._zone)
+        return Message(
+            mti=mti,
             transmitted=f"{now.astimezone(UTC):%m%d%H%M%S}",
             trace=self._take_trace(),
             local_time=f"{local:%H%M%S}",
             local_date=f"{local:%m%d}",
-            expiry=card.expiry if entry in TYPED else None,
-            entry_mode=WHOLE_STRIPE if tracked and entry is Entry.STRIPE else ENTRY_MODES[entry],
             acquirer=self._acquirer,
             terminal=f"{self.site.terminal:8}",
             merchant=f"{self.site.merchant:15}",
-            elements=_elements(card.cvv2 if entry in TYPED else None, takes_partial),
-            pin_block=None if card.pin is None or entry is Entry.ONLINE else self._pin_pad.block(card.pin, card.pan),
         )
 
     def _take_trace(self) -> str:
@@ -210,13 +274,21 @@ def repeat(request: Message) -> Message:
     return msgspec.structs.replace(request, mti=f"{request.mti[:3]}1")
 
 
+def naming(original: Message) -> str:
+    """DE 90: what names a request to those that come after it. A repeat is named as what it repeats."""
+    elements = OriginalElements(
+        first_mti(original.mti), original.trace or "", original.transmitted or "", original.acquirer or ""
+    )
+    return elements.text
+
+
+def _amount(cents: int) -> str:
+    if not 0 <= cents <= AMOUNT_CENTS_MAX:
+        raise AmountUnfit
+    return f"{cents:012d}"
+
+
 def _elements(cvv2: str | None, takes_partial: bool) -> Elements | None:
     if cvv2 is None and not takes_partial:
         return None
     return Elements(cvv2=cvv2, takes_partial="1" if takes_partial else None)
-
-
-def _text(value: str | None) -> str:
-    if value is None:
-        raise ValueError("a field that every payment has is missing")
-    return value

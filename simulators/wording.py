@@ -31,6 +31,8 @@ class Words(Struct, frozen=True, array_like=True):
 APPROVED = Words("Approuvé", "Approved")
 PARTIAL = Words("Accord partiel", "Partly approved")
 REFUSED = Words("Refusé", "Refused")
+REVERSED = Words("Annulé", "Reversed")
+NOT_REVERSED = Words("Non annulé", "Not reversed")
 
 REASONS = {
     "APPROVED": Words("Paiement accepté", "Payment accepted"),

@@ -176,9 +176,9 @@ class Engine:
         first, *others = self._writers
         try:
             reply = await self._carry_out(first, CutOver(acquirer, begins), key)
-            if reply.reason.approves and others:
-                opened = await self._business_days.open(first.partition, acquirer)
-                for writer in others:
+            opened = await self._business_days.open(first.partition, acquirer) if others else None
+            for writer in others:
+                if reply.reason.approves:
                     reply = await self._carry_out(writer, CutOver(acquirer, opened), key)
         except Refused:
             return self._refuse(CutOver(acquirer, begins), Reason.TRANSACTION).reply

@@ -7,7 +7,6 @@ original takes the original's reference. The PAN enters as its keyed token, so t
 number behind it.
 """
 
-from collections.abc import Iterator
 from hashlib import blake2b
 
 from msgspec import Struct
@@ -118,8 +117,8 @@ def content_of(command: Command) -> object:
     return (command.day, command.counted, command.net) if isinstance(command, Totals) else command
 
 
-def _place(origin: Origin) -> Iterator[str]:
-    return iter((origin.acquirer, origin.terminal.rstrip(), origin.merchant.rstrip()))
+def _place(origin: Origin) -> tuple[str, str, str]:
+    return origin.acquirer, origin.terminal.rstrip(), origin.merchant.rstrip()
 
 
 def _stamp(year: int, transmitted: str) -> int:

@@ -77,10 +77,10 @@ CROSS JOIN LATERAL (
 ) AS answer
 
 -- name: turnover
--- One window of seqs. A record may have several transfers of the account, and both debit and credit it. The window is
--- said of both tables: neither is read outside it.
+-- One window of seqs. A record may have several transfers of the account, and both debit and credit it. LATERAL and
+-- LIMIT 1 keep the journal read by key, whatever the planner knows of a range that has just begun.
 SELECT
-    j.kind,
+    record.kind,
     count(moved.credited) AS credits,
     coalesce(sum(moved.credited), 0)::bigint AS credited,
     count(moved.debited) AS debits,
@@ -94,8 +94,10 @@ FROM (
     WHERE t.partition = $1 AND t.seq > $3 AND t.seq <= $4 AND (t.credit = $2 OR t.debit = $2)
     GROUP BY t.seq
 ) AS moved
-JOIN ledger.journal AS j ON j.partition = $1 AND j.seq = moved.seq AND j.seq > $3 AND j.seq <= $4
-GROUP BY j.kind
+CROSS JOIN LATERAL (
+    SELECT j.kind FROM ledger.journal AS j WHERE j.partition = $1 AND j.seq = moved.seq LIMIT 1
+) AS record
+GROUP BY record.kind
 
 -- name: holders_of
 SELECT holder FROM ledger.journal

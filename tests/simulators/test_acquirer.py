@@ -2,17 +2,20 @@
 
 import asyncio
 import random
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
 
 from authz.wire.message import Message
+from authz.wire.rules import check_mandatory
 from simulators.acquirer import AcquirerHost, AlreadyInFlight, LinkLost, NoConnection, NoReply
 from simulators.card import Card
+from simulators.totals import Totals
 
 CARD = Card(pan="9250100000000014")
 NOON = datetime(2026, 5, 12, 10, 30, tzinfo=UTC)
+DAY = date(2026, 5, 12)
 
 
 async def test_replies_in_any_order_reach_who_asked(hosting, codec, terminal, answer):
@@ -135,6 +138,49 @@ async def test_sign_on_and_echo_are_answered(hosting, codec, terminal, answer):
         ("0800", "0512103000", "000001"),
         ("0800", "0512103000", "000002"),
     ]
+
+
+async def test_network_management_is_said_by_de_70(hosting, codec, answer):
+    """docs/interface.md: 002 sign-off, 161 key change, 201 cutover."""
+
+    async with hosting(lambda peer, heard: peer.send(answer(heard, reason=None))) as host:
+        acquirer = await AcquirerHost.connect("127.0.0.1", host.port, codec)
+        assert (await acquirer.sign_off(NOON)).response_code == "00"
+        assert (await acquirer.key_change("B0080P0TE00E0000", NOON)).response_code == "00"
+        assert (await acquirer.cut_over(NOON)).response_code == "00"
+        assert (await acquirer.cut_over(NOON, date(2026, 5, 13))).response_code == "00"
+        await acquirer.close()
+    off, key, cut, cut_to = host.heard
+    assert [heard.network_code for heard in host.heard] == ["002", "161", "201", "201"]
+    assert key.elements.key_block == "B0080P0TE00E0000"
+    assert (off.settlement_date, cut.settlement_date, cut_to.settlement_date) == (None, None, "0513")
+    for heard in host.heard:
+        check_mandatory(heard)
+
+
+async def test_totals_name_the_day_and_reach_who_asked(hosting, codec, answer):
+    totals = Totals(debits_number=3, debits_amount=2500, debits_reversal_number=1, debits_reversal_amount=600)
+    ours = Totals(debits_number=2, debits_amount=1900)
+
+    def script(peer, heard):
+        if len(peer.heard) == 2:
+            for request in reversed(peer.heard):
+                agreed = "1" if Totals.parse(request) == totals else "2"
+                peer.send(answer(request, reason=None, settlement_code=agreed, **ours.fields(DAY)))
+
+    async with hosting(script) as host:
+        acquirer = await AcquirerHost.connect("127.0.0.1", host.port, codec)
+        replies = await asyncio.gather(
+            *(acquirer.totals("970001", DAY, counted, NOON) for counted in (totals, Totals()))
+        )
+        await acquirer.close()
+    assert [reply.settlement_code for reply in replies] == ["1", "2"]
+    assert Totals.parse(replies[0]) == ours
+    request = host.heard[0]
+    check_mandatory(request)
+    assert (request.mti, request.settlement_date, request.acquirer) == ("0500", "0512", "970001")
+    assert (request.debits_number, request.debits_amount) == ("0000000003", "0000000000002500")
+    assert request.net_amount == "D0000000000001900"
 
 
 async def test_the_hosts_own_echo_is_answered(hosting, codec, terminal, answer):

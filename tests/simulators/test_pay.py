@@ -125,6 +125,28 @@ def test_hold_balance_product_and_merchant_reach_the_wire(counter, answer, capsy
     assert (asked.mti, asked.processing_code, asked.amount) == ("0100", "310000", None)
 
 
+def test_a_payment_can_be_taken_back_at_once(counter, answer, capsys):
+    with counter(approves(answer)) as host:
+        port = str(host.port)
+        assert run("--amount", "12.50", "--reverse", "--language", "en", "--port", port) == 0
+        assert "*** REVERSED ***" in capsys.readouterr().out
+        assert run("--amount", "12.50", "--hold", "--reverse", "--json", "--port", port) == 0
+    assert json.loads(capsys.readouterr().out)["reversal"] == "00"
+    sale, reversal, hold, released = host.heard
+    assert [heard.mti for heard in host.heard] == ["0200", "0400", "0100", "0400"]
+    assert reversal.original[:20] == f"0200{sale.trace}{sale.transmitted}"
+    assert released.original[:10] == f"0100{hold.trace}"
+
+
+def test_a_reversal_that_found_nothing_is_a_finding(counter, answer, capsys):
+    def script(peer, request):
+        peer.send(answer(request, "25", "NO_ORIGINAL") if request.mti == "0400" else answer(request))
+
+    with counter(script) as host:
+        assert run("--amount", "5", "--reverse", "--language", "fr", "--port", str(host.port)) == 1
+    assert "*** NON ANNULÉ ***" in capsys.readouterr().out
+
+
 def test_a_demo_card_online_needs_no_expiry_n_is_the_clocks_year(counter, answer, capsys):
     with counter(approves(answer)) as host:
         run("--amount", "9", "--entry", "online", "--cvv2", "987", "--port", str(host.port))
@@ -186,6 +208,7 @@ def test_payments_of_the_same_instant_bear_different_trace_numbers(counter, answ
         ["--amount", "5", "--terminal", "XXX00001"],
         ["--amount", "5", "--terminal", "XXX000001", "--merchant", "M"],
         ["--balance", "--partial"],
+        ["--balance", "--reverse"],
         ["--amount", "5", "--host", "a..b"],
         ["--amount", "5", "--config", "/nonexistent.toml"],
         ["--amount", "5", "--no-such-option"],

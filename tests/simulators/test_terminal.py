@@ -11,9 +11,10 @@ from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from authz.wire.rules import check_mandatory
 from simulators import parameters
+from simulators.book import Tally
 from simulators.card import Card
 from simulators.pinpad import PinPad
-from simulators.terminal import AmountUnfit, Entry, Tally, Terminal, repeat
+from simulators.terminal import AmountUnfit, Entry, Terminal, repeat
 
 CARD = Card(pan="9250100000000014", expiry="2806", pin="1234", cvv2="987", generation=1)
 NOON = datetime(2026, 5, 12, 10, 30, tzinfo=UTC)
@@ -69,6 +70,75 @@ def test_track_2_replaces_the_pan_where_the_card_is_read():
     assert (stripe.pan, stripe.track2, stripe.entry_mode) == (None, CARD.track2, "901")
     assert till.purchase(CARD, 900).track2 == CARD.track2
     assert till.purchase(CARD, 900, entry=Entry.ONLINE).pan == CARD.pan
+
+
+def test_what_follows_a_request_has_its_mandatory_fields_and_passes_the_dialect_unchanged():
+    codec = Codec(shipped("iso87ascii"))
+    for tracked in (True, False):
+        till = at(sends_track2=tracked)
+        hold, sale = till.authorization(CARD, 900, product="90"), till.purchase(CARD, 800)
+        for request in (
+            till.refund(CARD, sale, 300),
+            till.completion(CARD, hold, 0),
+            till.completion(CARD, hold, 950, approval="A1B2C3"),
+            till.advice(CARD, 5),
+            till.advice(CARD, 5, entry=Entry.MANUAL, response_code="00"),
+            till.hold_advice(CARD, 5, product="90"),
+            till.reversal(sale),
+            till.reversal(hold, stands=0),
+            till.reversal_advice(till.refund(CARD, sale, 300), stands=100),
+        ):
+            check_mandatory(request)
+            assert codec.decode(codec.encode(request)) == request
+            assert codec.decode(codec.encode(repeat(request))).mti[3] == "1"
+
+
+def test_a_reversal_is_a_request_of_its_own_that_names_its_original():
+    """docs/interface.md: DE 90 by class, DE 11 and DE 7, with DE 32, 41, 42 and the PAN."""
+    instants = iter([NOON, NOON.replace(second=7)])
+    till = at()
+    till._clock = lambda: next(instants)
+    sale = till.purchase(CARD, 800, product="90")
+    reversal = till.reversal(repeat(sale), stands=250)
+    assert reversal.mti == "0400"
+    assert reversal.original == f"0200{sale.trace}051210300000000970001{'':0>11}"
+    assert reversal.replacement == "000000000250" + "0" * 30
+    assert (reversal.trace, reversal.transmitted, reversal.local_time) == ("000002", "0512103007", "123007")
+    same = ("pan", "processing_code", "amount", "currency", "acquirer", "terminal", "merchant", "local_date")
+    assert [getattr(reversal, name) for name in same] == [getattr(sale, name) for name in same]
+    assert (reversal.pin_block, reversal.elements) == (None, None)
+
+
+def test_a_full_reversal_has_no_de_95(terminal):
+    assert terminal.reversal(terminal.purchase(CARD, 800)).replacement is None
+
+
+def test_a_reversal_of_a_stripe_payment_bears_the_stripe():
+    till = at(sends_track2=True)
+    reversal = till.reversal(till.purchase(CARD, 800, entry=Entry.STRIPE))
+    assert (reversal.pan, reversal.track2) == (None, CARD.track2)
+
+
+def test_a_refund_is_a_0200_with_code_20_of_the_same_product_and_without_a_pin(terminal):
+    sale = terminal.purchase(CARD, 800, product="91")
+    refund = terminal.refund(CARD, sale, 300)
+    assert (refund.mti, refund.processing_code, refund.amount) == ("0200", "209100", "000000000300")
+    assert refund.original[:10] == f"0200{sale.trace}"
+    assert refund.pin_block is None
+
+
+def test_a_completion_names_its_hold_by_de_90_or_by_its_approval_code(terminal):
+    hold = terminal.authorization(CARD, 800, product="90")
+    by_original, by_code = terminal.completion(CARD, hold, 700), terminal.completion(CARD, hold, 700, approval="A1B2C3")
+    assert (by_original.mti, by_original.processing_code, by_original.amount) == ("0220", "009000", "000000000700")
+    assert (by_original.original[:10], by_original.approval) == (f"0100{hold.trace}", None)
+    assert (by_code.original, by_code.approval) == (None, "A1B2C3")
+
+
+def test_an_advice_names_nothing_and_has_no_pin(terminal):
+    sale, hold = terminal.advice(CARD, 5, response_code="00"), terminal.hold_advice(CARD, 5)
+    assert (sale.mti, sale.response_code, sale.original, sale.approval, sale.pin_block) == ("0220", "00", *[None] * 3)
+    assert (hold.mti, hold.response_code) == ("0120", None)
 
 
 def test_an_inquiry_names_no_amount(terminal):
