@@ -1,13 +1,21 @@
 """Same input, same decision: a journal decided again comes out the same, and what was changed in it doesn't."""
 
 import asyncio
+from collections.abc import Iterator
+from datetime import date
 
 import asyncpg
 import pytest
 from msgspec.structs import replace
 
-from authz.replay import Difference, Replayed, replay
+from authz.replay import Difference, Replayed, Rereading, replay
+from authz.wire.message import Message
+from ledger.chain import GENESIS, extend
+from ledger.memory import MemoryStore
+from ledger.reading import chunks, entry_of, heads, reader
 from ledger.values import Partition, Seq
+from simulators.terminal import Terminal
+from simulators.totals import Totals
 from tests.acceptance.authorizer import Authorizer
 from tests.acceptance.counter import Line, card, cvv2, online, purchase, terminal, wrong_pin
 from tests.conftest import Database
@@ -31,9 +39,44 @@ def journal(authorizer: Authorizer, own_database: Database) -> str:
             purchase("0063", 500),
             purchase("0010", 800, "BRU00001", product="91"),
             replace(purchase("0014", 100), acquirer="970009"),
+            *told(till),
         ):
             line.ask(request)
     return own_database.finance_url
+
+
+def told(till: Terminal) -> Iterator[Message]:
+    """Holds, completions, offline advices, reversals before, after, twice and in part, a refund, totals, a cutover."""
+    chloe, emma = card("0030"), card("0097")
+    held, paid, never = till.authorization(chloe, 400), till.purchase(chloe, 300), till.purchase(emma, 200)
+    yield from (held, till.completion(chloe, held, 500), paid, till.reversal(paid, stands=100), till.reversal(paid))
+    yield from (till.reversal(held, stands=50), till.reversal(never), never, till.reversal(never))
+    yield from (till.advice(emma, 4_000_000), till.hold_advice(emma, 100), till.refund(chloe, paid, 100))
+    stamped = {"transmitted": "0512103000", "trace": "900001"}
+    yield Message(mti="0800", network_code="201", **stamped)
+    yield Message(mti="0500", acquirer=paid.acquirer, **stamped, **Totals().fields(date(2026, 5, 12)))
+
+
+def test_into_an_empty_store_it_is_written_again_bit_for_bit(journal: str) -> None:
+    """The chain's last hash covers every request, reply, position, transfer and key: it is the same."""
+    written, again = asyncio.run(_written_again(journal))
+    assert again == written
+
+
+async def _written_again(url: str) -> tuple[bytes, bytes]:
+    store, partition = MemoryStore(), Partition(0)
+    fence = await store.take(partition, await store.fence(partition))
+    again, newest = Rereading(store, partition), GENESIS
+    async with reader(url) as connection:
+        head = (await heads(connection))[partition]
+        async for chunk in chunks(connection, partition, head):
+            for row, transfers in chunk:
+                entry = await again.decide(Seq(row["seq"]), entry_of(row, transfers))
+                records = list(extend(partition, fence.epoch, Seq(row["seq"] - 1), newest, [entry]))
+                await store.append(partition, fence.epoch, Seq(row["seq"] - 1), newest, records)
+                newest = records[-1].hash
+        assert fence.epoch == row["epoch"], "one writer wrote it all, in the first epoch"
+        return await connection.fetchval("SELECT hash FROM ledger.fence"), newest
 
 
 def test_every_decision_comes_out_as_it_is_recorded(journal: str, own_database: Database) -> None:
