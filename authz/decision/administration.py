@@ -60,6 +60,8 @@ BUSINESS_DAYS_AHEAD_MAX = 7
 """How far ahead of the calendar a business day may be."""
 BUSINESS_ZONE = "Europe/Paris"
 """Where the calendar's date is a business day, for an acquirer that hasn't cut over yet."""
+SMALL_HOURS = timedelta(hours=6)
+"""After midnight: a cutover then closes the day before."""
 DONE = Reply(Reason.APPROVED)
 EXPIRY = re.compile(r"[0-9]{2}(0[1-9]|1[0-2])")
 
@@ -102,6 +104,11 @@ def business_date(instant: datetime) -> date:
     return calendar.local_day(instant, BUSINESS_ZONE)
 
 
+def day_closed_at(instant: datetime) -> date:
+    """Give the calendar's day that a cutover closes: in the small hours, the day before."""
+    return business_date(instant - SMALL_HOURS)
+
+
 def _written(holder: HolderId, state: State) -> Outcome:
     return Outcome(DONE, holder, state)
 
@@ -140,7 +147,7 @@ def _load(command: Load, position: Position) -> Outcome:
     if not named or command.valid_from > command.valid_until:
         raise LotMalformed
     lot = Lot(command.product, command.lot, command.valid_from, command.valid_until, command.amount)
-    purse = Purse(lots.add(position.purse.lots, lot), position.purse.holds)
+    purse = replace(position.purse, lots=lots.add(position.purse.lots, lot))
     products = position.products if lot.product in position.products else (*position.products, lot.product)
     credited = accounts.of_holder(command.holder, lot.product, lot.name)
     transfer = Transfer(accounts.issuer_float(lot.product), credited, lot.amount)
@@ -156,11 +163,10 @@ def _lapse(command: LapseHolds, facts: Facts) -> Outcome:
 
 
 def _cut_over(command: CutOver, facts: Facts) -> BusinessDay:
-    """Find the day that begins. A cutover after midnight closes the day before; one done already changes nothing."""
-    day = facts.business_day.open if facts.business_day is not None else business_date(facts.instant)
-    if command.begins is not None:
-        if command.begins > business_date(facts.instant) + timedelta(days=BUSINESS_DAYS_AHEAD_MAX):
-            raise BusinessDayTooFar
-        return BusinessDay(max(command.begins, day))
-    at_noon_before = business_date(facts.instant - timedelta(hours=12))
-    return BusinessDay(max(day, at_noon_before) + timedelta(days=1))
+    """Find the day that begins. One that has begun already changes nothing."""
+    open_now = facts.business_day.open if facts.business_day is not None else day_closed_at(facts.instant)
+    following = max(open_now, day_closed_at(facts.instant)) + timedelta(days=1)
+    begins = following if command.begins is None else max(open_now, command.begins)
+    if begins > business_date(facts.instant) + timedelta(days=BUSINESS_DAYS_AHEAD_MAX):
+        raise BusinessDayTooFar
+    return BusinessDay(begins)

@@ -73,7 +73,7 @@ def advise(command: Advice | Completion, facts: Facts) -> Outcome:
 
 def _complete(told: _Told, command: Completion) -> Outcome:
     """Capture the hold that is named, as its life has it (`authz.decision.holds`)."""
-    named = holds.find(told.current.purse, told.facts.today, _named_by(command, told.product.code))
+    named = holds.find(told.current.purse, _named_by(command, told.product.code))
     event = Event.COMPLETION if command.amount else Event.COMPLETION_OF_ZERO
     act, _ = LIFE[named.state][event]
     if act is Act.NO_ORIGINAL or named.hold is None:

@@ -1,7 +1,8 @@
 """The life of a hold: one table, from which the code, the drawing in docs/holds.md and the tests come.
 
 While a hold is in a holder's purse, the purse says all about it. One that has lapsed stays there for a while without
-money, so that a completion that comes too late is known from one that names nothing.
+money, so that a completion that comes too late is known from one that names nothing. So does one made offline for which
+there was no money: its completion takes what there is by then.
 """
 
 from collections.abc import Callable, Mapping
@@ -95,11 +96,14 @@ class Named(Struct, frozen=True, gc=False):
     hold: Hold | None = None
 
 
-def find(purse: Purse, today: date, matches: Callable[[Hold], bool], newest: Standing | None = None) -> Named:
-    """Find a hold in the purse. `newest` is what is known of one that isn't there."""
+def find(purse: Purse, matches: Callable[[Hold], bool], newest: Standing | None = None) -> Named:
+    """Find a hold in a purse whose holds have lapsed as far as they are due.
+
+    `newest` is what is known of one that isn't there.
+    """
     hold = next((one for one in purse.holds if matches(one)), None)
     if hold is not None:
-        return Named(State.LAPSED if today > hold.until else State.OPEN, hold)
+        return Named(State.OPEN if hold.parts else State.LAPSED, hold)
     return Named(State.CAPTURED if newest is not None and newest.effect is Effect.DEBIT else State.RELEASED)
 
 
@@ -115,9 +119,8 @@ def without(purse: Purse, hold: Hold) -> Purse:
 
 def lapse(holder: HolderId, position: Position, today: date) -> tuple[Position, tuple[Transfer, ...]]:
     """Release every hold whose last day is before `today`: they keep their name, and lose their money."""
-    due = [hold for hold in position.purse.holds if hold.parts and hold.until < today]
-    if not due:
-        return position, ()
+    held = position.purse.holds
+    due = [hold for hold in held if hold.parts and hold.until < today]
     transfers: tuple[Transfer, ...] = ()
     for hold in due:
         purse, released = lots.give_back(holder, position.purse, hold.product, hold.parts, today)
@@ -125,8 +128,8 @@ def lapse(holder: HolderId, position: Position, today: date) -> tuple[Position, 
             hold.day, hold.product, Cents(-amount_of(hold.parts)), today
         )
         transfers += released
-    emptied = tuple(replace(one, parts=()) if one in due else one for one in position.purse.holds)
-    return replace(position, purse=replace(position.purse, holds=_kept(emptied, today))), transfers
+    kept = _kept(tuple(replace(one, parts=()) if one in due else one for one in held), today)
+    return position if kept == held else replace(position, purse=replace(position.purse, holds=kept)), transfers
 
 
 def over_everywhere(instant: datetime) -> date:
@@ -137,5 +140,5 @@ def over_everywhere(instant: datetime) -> date:
 def _kept(holds: tuple[Hold, ...], today: date) -> tuple[Hold, ...]:
     """Forget lapsed holds that are too old or too many."""
     oldest = today - timedelta(days=LAPSED_KEPT_DAYS)
-    lapsed = [hold for hold in holds if hold.until < today and hold.until >= oldest][-LAPSED_KEPT_MAX:]
-    return tuple(hold for hold in holds if hold.until >= today or hold in lapsed)
+    lapsed = [hold for hold in holds if not hold.parts and hold.until >= oldest][-LAPSED_KEPT_MAX:]
+    return tuple(hold for hold in holds if hold.parts or hold in lapsed)

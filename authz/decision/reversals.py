@@ -68,7 +68,7 @@ def _reverse_hold(
     command: Reversal, facts: Facts, holder: HolderId, position: Position, standing: Standing
 ) -> _Undone | None:
     """Release what is set aside and no longer stands, as the life of a hold has it."""
-    named = holds.find(position.purse, facts.today, lambda hold: hold.id == standing.original)
+    named = holds.find(position.purse, lambda hold: hold.id == standing.original)
     act, state = LIFE[named.state][Event.PARTIAL_REVERSAL if command.stands else Event.REVERSAL]
     hold = named.hold
     if hold is None:

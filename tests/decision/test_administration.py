@@ -138,3 +138,8 @@ def test_lots_of_two_products_may_share_a_name() -> None:
     eco = Load(HOLDER, "92", "2026", date(2026, 5, 12), date(2028, 5, 12), Cents(100))
     lots = after(decide(eco, knowing(ENROLLED))).purse.lots
     assert lots == (vintage(2026, 1000), Lot("92", "2026", eco.valid_from, eco.valid_until, Cents(100)))
+
+
+def test_a_load_leaves_what_expired_and_waits_to_be_exchanged() -> None:
+    waiting = replace(ENROLLED, purse=replace(ENROLLED.purse, expired=(vintage(2025, 700),)))
+    assert after(decide(LOAD, knowing(waiting))).purse == Purse((vintage(2026, 1500),), (), (vintage(2025, 700),))

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
-from authz.decision.commands import CardId, Entry, Inquiry, Origin, Purchase, Refund
+from authz.decision.commands import Advice, CardId, Completion, Entry, Inquiry, Origin, Purchase, Refund, Reversal
 from authz.decision.decide import decide
 from authz.decision.evidence import Check, Evidence, Facts
 from authz.decision.outcomes import Outcome
@@ -75,8 +75,25 @@ def inquiry(**changes: Any) -> Inquiry:
     return replace(Inquiry(ORIGIN, CARD, "c0ffee", "90", Entry.CHIP), **changes)
 
 
-def refund(**changes: Any) -> Refund:
-    return replace(Refund(ORIGIN, CARD, "c0ffee", "90", Cents(1000), 978, Entry.CHIP), **changes)
+def refund(amount: int = 1000, *originals: str, **changes: Any) -> Refund:
+    return replace(Refund(ORIGIN, CARD, "refund", "90", Cents(amount), 978, Entry.CHIP, originals), **changes)
+
+
+def advice(amount: int = 1000, **changes: Any) -> Advice:
+    return replace(Advice(ORIGIN, CARD, "advice", "00", "90", Cents(amount), 978), **changes)
+
+
+def completion(amount: int, *originals: str, **changes: Any) -> Completion:
+    return replace(Completion(ORIGIN, CARD, "completion", "00", "90", Cents(amount), 978, originals), **changes)
+
+
+def reversal(*originals: str, stands: int = 0, **changes: Any) -> Reversal:
+    return replace(Reversal(ORIGIN, CARD, "reversal", originals, Cents(stands)), **changes)
+
+
+def locally(text: str) -> Origin:
+    """An origin whose DE 12 and 13, with their year, are this wall clock's."""
+    return replace(ORIGIN, local=f"{datetime.fromisoformat(text):%Y%m%d%H%M%S}")
 
 
 def after(outcome: Outcome) -> Position:
