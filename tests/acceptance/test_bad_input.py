@@ -7,11 +7,9 @@ from contextlib import suppress
 import msgspec
 import pytest
 
-from authz.security.keys import ZoneKeys
-from authz.security.mac import RetailMac
 from authz.wire.message import ATTRIBUTES, Message
 from tests.acceptance.authorizer import TUESDAY, Authorizer
-from tests.acceptance.counter import CODEC, DEMO, Line, ask, framed, purchase
+from tests.acceptance.counter import CODEC, Line, ask, framed, mac_of, purchase, signed
 
 FIRST_BIT = 1 << 63
 NETWORK = Message(mti="0800", transmitted="0512103000", trace="000001", network_code="301")
@@ -171,8 +169,7 @@ def test_a_response_is_counted_and_dropped(authorizer: Authorizer, mti: str) -> 
 def test_a_mac_that_is_right_is_answered_with_a_right_one(authorizer: Authorizer) -> None:
     for request in (purchase("0030", 1), msgspec.structs.replace(NETWORK, trace="000002")):
         with Line(authorizer.port) as line:
-            frame = CODEC.encode_unsigned(request)
-            reply = line.ask_bytes(CODEC.signed(frame, mac_of(frame)))
+            reply = line.ask_bytes(signed(request))
         message = CODEC.decode(reply)
         assert message.response_code == "00"
         assert message.mac == mac_of(reply)
@@ -185,7 +182,7 @@ def test_a_mac_that_is_wrong_is_refused_with_a_right_one_and_nothing_stored(auth
         reply = line.ask_bytes(CODEC.signed(frame, "0123456789ABCDEF"))
         message = CODEC.decode(reply)
         assert (message.response_code, message.reason, message.mac) == ("63", "MAC_WRONG", mac_of(reply))
-        right = CODEC.decode(line.ask_bytes(CODEC.signed(frame, mac_of(frame))))
+        right = CODEC.decode(line.ask_bytes(signed(request)))
         assert right.response_code == "00"
 
 
@@ -199,9 +196,3 @@ def test_network_management(authorizer: Authorizer, code: str) -> None:
     reply = ask(authorizer.port, request)
     assert (reply.mti, reply.response_code) == ("0810", "00")
     assert {ATTRIBUTES[n]: getattr(reply, ATTRIBUTES[n]) for n in ECHOED} == echo_of(request)
-
-
-def mac_of(frame: bytes) -> str:
-    """The MAC of a frame that has a place for one, under the demo link's key."""
-    keys = ZoneKeys.from_hex({"zpk": DEMO.link.zpk, "zak": DEMO.link.zak, "zmk": DEMO.link.zmk})
-    return RetailMac(keys.zak).of(CODEC.covered(frame))

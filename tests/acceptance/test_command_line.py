@@ -25,7 +25,7 @@ def serve(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     ("options", "says"),
     [
         (["serve"], "--demo"),
-        (["serve", "--demo", "--config", "links.toml"], "--config"),
+        (["serve", "--demo", "--config", "missing.toml"], "missing.toml"),
         (["serve", "--config", "missing.toml"], "missing.toml"),
         (["serve", "--demo", "--clock", "noon"], "--clock"),
         (["serve", "--demo", "--clock", "2026-05-12T12:30:00"], "zone"),
