@@ -18,6 +18,7 @@ from authz.decision.commands import (
     Enrol,
     IssueCard,
     LapseHolds,
+    LiftOnlineLock,
     Load,
     NoteSweep,
     RegisterEmployer,
@@ -93,6 +94,8 @@ def administer(command: Administration, facts: Facts) -> Outcome:
             return _written(command.holder, _issue(command, facts.position))
         case StopCard():
             return _written(command.holder, _stop(command, facts.position))
+        case LiftOnlineLock():
+            return _written(command.holder, _lift(command, facts.position))
         case Load():
             return _load(command, facts.position)
         case LapseHolds():
@@ -138,6 +141,13 @@ def _stop(command: StopCard, position: Position) -> Position:
     if card.status not in (CardStatus.ACTIVE, CardStatus.INACTIVE):
         raise CardStopped
     return position.with_card(replace(card, status=CardStatus(command.because)))
+
+
+def _lift(command: LiftOnlineLock, position: Position) -> Position:
+    card = position.card(command.card)
+    if card is None:
+        raise CardUnknown
+    return position.with_card(replace(card, cvv2_wrong=0))
 
 
 def _load(command: Load, position: Position) -> Outcome:

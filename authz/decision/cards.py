@@ -46,18 +46,25 @@ def examine(card: Card, command: Presented, evidence: Evidence, programme: Progr
     generation = programme.generation(card.generation)
     if generation is None:
         return Verdict(card, Reason.INTERNAL)
-    authentic = evidence.arqc is Check.RIGHT and evidence.counter is not None and evidence.counter > card.counter
-    if authentic:  # seen from now on, whatever the answer; a wrong one could be anybody's, and moves nothing
-        card = replace(card, counter=evidence.counter)
+    counter = evidence.counter if evidence.arqc is Check.RIGHT else None
+    authentic = counter is not None and not card.has_seen(counter)
+    if counter is not None and authentic:  # seen from now on, whatever the answer; a wrong one could be anybody's
+        card = card.with_counter(counter)
     verdict = _status(card, command, generation, today) or _pin(card, command, evidence, programme, generation)
     if verdict.refusal is None:
         verdict = _cvv2(verdict.card, command, evidence, programme)
     if verdict.refusal is None:
         forged = evidence.arqc is not Check.ABSENT and not authentic
-        barred = command.entry in REMOTE and not generation.online
-        refusal = Reason.ARQC_WRONG if forged else Reason.ONLINE_NOT_ALLOWED if barred else None
+        refusal = Reason.ARQC_WRONG if forged else _barred(command.entry, programme, generation)
         verdict = Verdict(verdict.card, refusal)
     return replace(verdict, authentic=authentic)
+
+
+def _barred(entry: Entry, programme: Programme, generation: Generation) -> Reason | None:
+    """Refuse a way of reading the card that its programme or its generation doesn't have."""
+    if entry in REMOTE and not generation.online:
+        return Reason.ONLINE_NOT_ALLOWED
+    return Reason.TRANSACTION if entry is Entry.FALLBACK and not programme.chip.fallback else None
 
 
 def _status(card: Card, command: Presented, generation: Generation, today: date) -> Verdict | None:

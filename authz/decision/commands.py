@@ -20,6 +20,8 @@ class Entry(StrEnum):
 
     CHIP = "chip"
     STRIPE = "stripe"
+    FALLBACK = "fallback"
+    """The stripe of a card whose chip could not be read."""
     CONTACTLESS = "contactless"
     ONLINE = "online"
     MANUAL = "manual"
@@ -222,6 +224,13 @@ class StopCard(Struct, frozen=True, tag="stop", gc=False):
     because: Literal["lost", "stolen", "fraud", "replaced"]
 
 
+class LiftOnlineLock(Struct, frozen=True, tag="lift", gc=False):
+    """Let a card be used online again, after too many wrong CVV2 in a row."""
+
+    holder: HolderId
+    card: CardId
+
+
 class Load(Struct, frozen=True, tag="load", gc=False):
     """Credit vouchers: `amount` cents of `product` in lot `lot`, valid between the two days, both included."""
 
@@ -273,6 +282,7 @@ Administration = (
     | Enrol
     | IssueCard
     | StopCard
+    | LiftOnlineLock
     | Load
     | LapseHolds
     | NoteSweep

@@ -8,6 +8,8 @@ from msgspec.structs import replace
 
 from ledger.values import Cents, Purse
 
+COUNTERS_BELOW_MAX = 16
+"""How far below the highest a chip's counter may come in: requests of one card can overtake each other by so many."""
 SPENT_KEPT_DAYS = 10
 """How far back a day's spending is remembered: more than the 3 days that an offline advice may be late."""
 
@@ -27,7 +29,8 @@ class Card(Struct, frozen=True, array_like=True, gc=False):
     """One card of a holder.
 
     `expiry` is YYMM. `pin_wrong` and `cvv2_wrong` count wrong tries in a row. `contactless` is what was spent
-    without a PIN since the last right one, in cents. `counter` is the chip's highest transaction counter seen.
+    without a PIN since the last right one, in cents. `counter` is the chip's highest transaction counter seen, and
+    `counters_below` which of those below it were seen too: its bit 0 stands for the one just below.
     """
 
     id: str
@@ -39,6 +42,19 @@ class Card(Struct, frozen=True, array_like=True, gc=False):
     cvv2_wrong: int = 0
     contactless: Cents = Cents(0)
     counter: int = 0
+    counters_below: int = 0
+
+    def has_seen(self, counter: int) -> bool:
+        """Tell whether a chip's counter was seen, or is too far below the highest to know."""
+        below = self.counter - counter - 1
+        return below >= COUNTERS_BELOW_MAX or below == -1 or (below >= 0 and bool(self.counters_below >> below & 1))
+
+    def with_counter(self, counter: int) -> "Card":
+        """Take note of a counter that hasn't been seen."""
+        if counter < self.counter:
+            return replace(self, counters_below=self.counters_below | 1 << (self.counter - counter - 1))
+        below = (self.counters_below << 1 | 1) << (counter - self.counter - 1)
+        return replace(self, counter=counter, counters_below=below & (1 << COUNTERS_BELOW_MAX) - 1)
 
 
 class DaySpend(Struct, frozen=True, array_like=True, gc=False):

@@ -126,9 +126,16 @@ class Generation(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Pin(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many digits a PIN has."""
+    """How many digits a PIN has, and what verifies it: a Visa PVV, or an IBM 3624 offset."""
 
     length: Annotated[int, Meta(ge=4, le=12)]
+    method: Literal["pvv", "ibm3624"] = "pvv"
+
+
+class Chip(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether the stripe of a card may be used where its chip can't be read (DE 22 = 80)."""
+
+    fallback: bool
 
 
 class Cvv2(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -171,6 +178,7 @@ class Programme(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cvv2: Cvv2
     contactless: Contactless
     refunds: Refunds
+    chip: Chip = Chip(fallback=True, source="unverified")
     holds: Holds = Holds(days=7, source="unverified")
     cap: Literal["default", "law"] = "default"
     caps: Caps = Caps()

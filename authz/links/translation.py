@@ -31,7 +31,7 @@ from ledger.values import EURO, Cents
 _ENTRIES = {
     "02": Entry.STRIPE,
     "90": Entry.STRIPE,
-    "80": Entry.STRIPE,
+    "80": Entry.FALLBACK,
     "07": Entry.CONTACTLESS,
     "91": Entry.CONTACTLESS,
     "81": Entry.ONLINE,

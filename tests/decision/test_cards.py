@@ -7,15 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from authz.decision.commands import Entry
+from authz.decision.commands import CardId, Entry, LiftOnlineLock
 from authz.decision.decide import decide
 from authz.decision.evidence import Check, Evidence
 from authz.decision.outcomes import Reason, Reply
 from authz.decision.position import Card, Position
+from authz.decision.programme import Chip
 from authz.decision.reference import Merchant
+from authz.decision.refused import CardUnknown
 from ledger.values import Cents
 from tests.decision.world import (
+    APETIZ,
     BISTROT,
+    CARD,
+    HOLDER,
     NOTHING,
     REUNION,
     RIGHT,
@@ -119,7 +124,7 @@ def test_contactless_needs_a_pin_above_100_euros_together_since_the_last_right_o
 
 def test_a_tap_counts_beside_its_cryptograms_counter() -> None:
     reason, at = tapped(rich(card(counter=6)), 1000, Evidence(arqc=Check.RIGHT, counter=7))
-    assert (reason, at.cards[0]) == (Reason.APPROVED, card(counter=7, contactless=Cents(1000)))
+    assert (reason, at.cards[0]) == (Reason.APPROVED, card(counter=7, counters_below=1, contactless=Cents(1000)))
 
 
 def test_what_is_declined_doesnt_count_as_spent_without_a_pin() -> None:
@@ -224,3 +229,22 @@ def test_a_card_is_good_through_the_last_local_day_of_its_month(
 def test_de_14_must_be_the_cards_if_it_came(entry: Entry, shown: str | None, reason: Reason) -> None:
     evidence = Evidence(pin=Check.RIGHT, cvv2=Check.RIGHT)
     assert pay(rich(card()), 1000, {"entry": entry, "expiry": shown}, evidence=evidence).reply.reason is reason
+
+
+@pytest.mark.parametrize(("allowed", "reason"), [(True, Reason.APPROVED), (False, Reason.TRANSACTION)])
+def test_falling_back_to_the_stripe_is_the_programmes_choice(allowed: bool, reason: Reason) -> None:
+    programme = replace(APETIZ, chip=Chip(fallback=allowed, source="a test"))
+    assert pay(rich(card()), 100, {"entry": Entry.FALLBACK}, programme=programme).reply.reason is reason
+    assert pay(rich(card()), 100, {"entry": Entry.STRIPE}, programme=programme).reply.reason is Reason.APPROVED
+
+
+def test_the_issuer_lifts_the_lock_of_a_cards_online_use() -> None:
+    at = rich(card(cvv2_wrong=5))
+    online = {"entry": Entry.ONLINE, "expiry": "2806"}
+    right = Evidence(cvv2=Check.RIGHT)
+    assert pay(at, 100, online, evidence=right).reply.reason is Reason.ONLINE_LOCKED
+    lifted = decide(LiftOnlineLock(HOLDER, CARD), facts(at))
+    assert after(lifted).cards[0] == card()
+    assert pay(after(lifted), 100, online, evidence=right).reply.reason is Reason.APPROVED
+    with pytest.raises(CardUnknown):
+        decide(LiftOnlineLock(HOLDER, CardId("another")), facts(at))

@@ -67,7 +67,8 @@ class TestRequests:
         ("mode", "entry"),
         [
             *((mode, Entry.CHIP) for mode in ("051", "950", "991", "000")),
-            *((mode, Entry.STRIPE) for mode in ("021", "901", "802")),
+            *((mode, Entry.STRIPE) for mode in ("021", "901")),
+            ("802", Entry.FALLBACK),
             *((mode, Entry.CONTACTLESS) for mode in ("071", "912")),
             ("812", Entry.ONLINE),
             ("012", Entry.MANUAL),
