@@ -32,6 +32,7 @@ class Case(Struct, frozen=True):
     """
 
     facts: Facts
+    today: date
     known: Admitted
     verdict: Verdict
     position: Position
@@ -52,7 +53,7 @@ class Case(Struct, frozen=True):
 
     def balance(self, product: Product, position: Position) -> Balance:
         """Say what could be spent of a product at this position, here and today."""
-        return balance(position, product, self.known.programme, self.facts.merchant, self.facts.today)
+        return balance(position, product, self.known.programme, self.facts.merchant, self.today)
 
 
 def pay(command: Presented, facts: Facts) -> Outcome:
@@ -60,10 +61,11 @@ def pay(command: Presented, facts: Facts) -> Outcome:
     known = admit(command, facts)
     if isinstance(known, Outcome):
         return known
-    verdict = examine(known.card, command, facts.evidence, known.programme, facts.today)
+    today = facts.today
+    verdict = examine(known.card, command, facts.evidence, known.programme, today)
     position = known.position.with_card(verdict.card)
-    current, due = holds.lapse(known.holder, position, facts.today)
-    case = Case(facts, known, verdict, position, current, due)
+    current, due = holds.lapse(known.holder, position, today)
+    case = Case(facts, today, known, verdict, position, current, due)
     if verdict.refusal is not None:
         return case.answer(Reply(verdict.refusal, pin_tries_left=verdict.tries_left))
     chosen = choose(command, position, known.programme)
@@ -86,7 +88,7 @@ def _inquiry(case: Case, products: tuple[Product, ...]) -> Outcome:
 
 
 def _purchase(case: Case, command: Purchase, product: Product) -> Outcome:
-    merchant, today = case.facts.merchant, case.facts.today
+    merchant, today = case.facts.merchant, case.today
     if merchant is None:
         return case.refuse(Reason.MERCHANT_UNKNOWN)
     if product.code not in merchant.accepts or not product.takes(merchant.mcc, today):
@@ -138,7 +140,7 @@ def _spend(
     case: Case, command: Purchase, product: str, amount: Cents
 ) -> tuple[Position, Standing, tuple[Transfer, ...]]:
     """Pay the acquirer, or set aside, out of the oldest lots; count it on the day and on the contactless limit."""
-    today, acquirer = case.facts.today, command.origin.acquirer
+    today, acquirer = case.today, command.origin.acquirer
     left, parts = lots.take(case.current.purse, product, today, amount)
     purse = replace(case.current.purse, lots=left)
     standing = Standing(command.reference, 0, Effect.DEBIT, product, today, approval_code(command.reference), parts)
@@ -163,7 +165,7 @@ def _refund(case: Case, command: Refund, product: Product) -> Outcome:
         return case.refuse(Reason.REFUND_NOT_ALLOWED)
     if payment.product != product.code or payment.amount < command.amount:
         return case.refuse(Reason.REFUND_NOT_ALLOWED)
-    acquirer, today = command.origin.acquirer, case.facts.today
+    acquirer, today = command.origin.acquirer, case.today
     stands, returned = payment.lowered(Cents(payment.amount - command.amount))
     purse, transfers = lots.give_back(
         case.known.holder, case.current.purse, product.code, returned.parts, today, accounts.payable(acquirer)

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
-from authz.decision.administration import BUSINESS_ZONE
+from authz.decision.administration import BUSINESS_ZONE, day_closed_at
 from authz.decision.calendar import zone
 from authz.decision.commands import Window
 from authz.decision.reference import BusinessDay, acquirer_passbook
@@ -18,9 +19,10 @@ from authz.decision.totals import Sums
 from authz.engine.instants import last_before
 from ledger import accounts
 from ledger.store import HISTORY_LINES_MAX, Store, Turnover
-from ledger.values import Cents, Partition
+from ledger.values import Cents, Partition, Seq
 
 _REVERSAL = "reversal"
+_NEVER = date.min
 _opened = msgspec.json.Decoder(BusinessDay).decode
 
 
@@ -51,19 +53,46 @@ class BusinessDays:
         return total
 
     async def _window(self, partition: Partition, acquirer: str, day: date) -> Window:
+        head = (await self._store.fence(partition)).head
+        first, *openings = await self._openings(partition, acquirer, head)
+        if not openings or day <= first.day:
+            begin = await last_before(self._store, partition, _midnight(day))
+            end = await last_before(self._store, partition, _midnight(day + timedelta(days=1)))
+            if day == first.day:
+                end = head
+            last = openings[0].seq if openings else head
+            return Window(partition, min(begin, last), min(end, last))
+        ends = [*(one.seq for one in openings[1:]), head]
+        for opening, end in zip(openings, ends, strict=True):
+            if opening.day == day:
+                return Window(partition, opening.seq, end)
+        return Window(partition, head, head)
+
+    async def _openings(self, partition: Partition, acquirer: str, head: Seq) -> list["_Opening"]:
+        """The cutovers that began a day, oldest first, behind the day that the first of them closed.
+
+        Where there is none at all, every day is the calendar's.
+        """
         lines = await self._store.history(partition, acquirer_passbook(acquirer), HISTORY_LINES_MAX)
-        end = (await self._store.fence(partition)).head
-        for line in lines:
-            begun = _opened(line.position).open
-            if begun <= day:
-                return Window(partition, line.seq if begun == day else end, end)
-            end = line.seq
-        begins, ends = _midnight(day), _midnight(day + timedelta(days=1))
-        return Window(
-            partition,
-            min(await last_before(self._store, partition, begins), end),
-            min(await last_before(self._store, partition, ends), end),
-        )
+        openings = [_Opening(_NEVER, Seq(0))]
+        for line in reversed(lines):
+            if line.seq > head:
+                break
+            if openings[-1].day == _NEVER:
+                at = await self._store.instant_of(partition, line.seq)
+                assert at is not None, "the line was read there"
+                openings = [_Opening(day_closed_at(at), Seq(0))]
+            opened = _opened(line.position).open
+            if opened != openings[-1].day:
+                openings.append(_Opening(opened, line.seq))
+        return openings
+
+
+class _Opening(Struct, frozen=True, gc=False):
+    """A day, and the cutover that began it."""
+
+    day: date
+    seq: Seq
 
 
 def _midnight(day: date) -> datetime:

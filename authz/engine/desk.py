@@ -76,10 +76,12 @@ class Desk:
         return self._decide_anew(work) if bearer is None else _reused(work, bearer)
 
     def acknowledge(self, batch: Batch) -> None:
-        """The batch is in the ledger: the passbooks that it wrote may leave memory."""
+        """The batch is in the ledger: what it wrote may leave memory."""
         for one in batch.decided:
             if one.books.holder is not None:
                 one.books.holder.pins -= 1
+            if one.known is not None:
+                self._recent.acknowledge(one.known)
 
     def roll_back(self, batch: Batch) -> None:
         """The batch is not in: forget what it wrote here. Its holders are loaded again when they are needed."""

@@ -48,7 +48,7 @@ from authz.engine.work import Work
 from authz.engine.writer import Writer
 from authz.engine.zone_keys import MemoryZoneKeys, ZoneKeyStore
 from authz.metrics import Metrics
-from authz.security.module import KeyMissing, SecurityError, SecurityModule
+from authz.security.module import ImportedKey, KeyMissing, SecurityError, SecurityModule
 from ledger.store import LedgerError, Store
 from ledger.values import HolderId, Partition
 
@@ -82,6 +82,7 @@ class Engine:
         self._now = now
         self._hold_days = hold_days
         self._zone_keys = zone_keys or MemoryZoneKeys()
+        self._key_changes = asyncio.Lock()
         self._business_days = BusinessDays(store, partitions)
         self._requests_max = limits.requests_max
         self._requests = 0
@@ -195,6 +196,10 @@ class Engine:
             imported = await self._security.import_key(acquirer, block)
         except SecurityError:
             return KeyChange(self._refuse(ChangeKey(acquirer, "", ""), Reason.FORMAT).reply)
+        async with self._key_changes:  # the newest on record is the newest in use
+            return await self._change_key(acquirer, imported, key)
+
+    async def _change_key(self, acquirer: str, imported: ImportedKey, key: str) -> KeyChange:
         reply = await self.administer(ChangeKey(acquirer, imported.usage, imported.check_value), key)
         if not reply.reason.approves:
             return KeyChange(reply)

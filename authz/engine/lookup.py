@@ -12,7 +12,8 @@ from ledger.store import IDENTITIES_A_CALL_MAX, Line, Store
 from ledger.store import Answer as StoredAnswer
 from ledger.values import HolderId, Identity, Partition
 
-ROUNDS_MAX = 8
+ROUNDS_MAX = 16
+"""Rounds of reading for one request: a payment with many steps takes more, twice as many steps in each."""
 LOOK_UP_FIRST_S = 60
 LINKS_MAX = 1_024
 
@@ -39,15 +40,14 @@ class Lookup:
                 keys, missing = self._desk.unsought(work), self._desk.missing(work)
                 if not keys and not missing:
                     return
+                term = self._desk.term
                 await asyncio.gather(self._look_up(work, keys), *map(self._lines.load, missing))
+                if self._desk.term != term:  # what was found before the writer lost its memory is looked for again
+                    work.found.clear()
 
     async def _look_up(self, work: Work, keys: Sequence[Identity]) -> None:
-        """Find the records of keys. What was found before the writer lost its memory is looked for again."""
-        term = self._desk.term
+        """Find the records of keys."""
         stored = await asyncio.gather(*map(self._answers.load, keys))
-        if term != self._desk.term:
-            work.found.clear()
-            return
         for key, answer in zip(keys, stored, strict=True):
             work.found[key] = None if answer is None else read_answer(answer)
         if work.keys is not None and work.found.get(work.keys.identity) is not None:

@@ -17,10 +17,11 @@ class Known(Struct):
 
 
 class Recent:
-    """The newest `remembered_max` requests. Those not yet acknowledged are among them: they are fewer."""
+    """The newest `remembered_max` requests that are in the ledger, and all that aren't acknowledged yet."""
 
     def __init__(self, remembered_max: int) -> None:
         self._max = remembered_max
+        self._acknowledged = 0
         self._records: OrderedDict[Identity, Known] = OrderedDict()
         self._by_key: dict[Identity, Known] = {}
 
@@ -32,10 +33,19 @@ class Recent:
         return self._by_key.get(key)
 
     def add(self, known: Known) -> None:
-        """Remember a request, and forget the oldest beyond the limit."""
+        """Remember a request that has been decided."""
         self._records[known.keys[0]] = known
         self._by_key.update(dict.fromkeys(known.keys, known))
-        while len(self._records) > self._max:
+
+    def acknowledge(self, known: Known) -> None:
+        """Count a request as one that is in the ledger, and forget the oldest beyond the limit.
+
+        Requests are acknowledged in the order in which they were decided. What memory has dropped doesn't count.
+        """
+        if self._records.get(known.keys[0]) is known:
+            self._acknowledged += 1
+        if self._acknowledged > self._max:
+            self._acknowledged -= 1
             self._drop(self._records.popitem(last=False)[1])
 
     def forget(self, known: Known) -> None:
@@ -45,6 +55,7 @@ class Recent:
 
     def clear(self) -> None:
         """Forget all."""
+        self._acknowledged = 0
         self._records.clear()
         self._by_key.clear()
 

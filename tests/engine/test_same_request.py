@@ -3,21 +3,14 @@
 import asyncio
 
 import pytest
-from msgspec.structs import replace
 
 from authz.decision.commands import Inquiry
 from authz.decision.outcomes import Reason
-from authz.engine.requests import Answer, Request
+from authz.engine.requests import Answer
+from tests.engine.messages import again
 from tests.engine.world import WRONG_PIN, Barrier, House, World, holder_of, turns
 
 ALICE = holder_of(1)
-
-
-def again(request: Request, **changes: object) -> Request:
-    """The same request, sent again with these changes to its origin; `repeat` says whether the terminal owns up."""
-    repeat = bool(changes.pop("repeat", True))
-    command = replace(request.command, origin=replace(request.command.origin, **changes))
-    return replace(request, command=command, repeat=repeat)
 
 
 @pytest.mark.parametrize("repeat", [True, False], ids=["marked", "unmarked"])

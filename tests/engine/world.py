@@ -27,6 +27,7 @@ from authz.decision.commands import (
 )
 from authz.decision.outcomes import Reply
 from authz.decision.position import Position
+from authz.decision.programme import Refunds
 from authz.decision.reference import Employer, Merchant
 from authz.engine.cards import Cards, MemoryVault
 from authz.engine.engine import Engine
@@ -44,7 +45,7 @@ from ledger.values import Account, Cents, HolderId, Partition, Record
 from simulators.pinpad import PinPad
 
 MAIN = Partition(0)
-LINK = "970001"
+LINK, OTHER_LINK = "970001", "970002"
 TUESDAY = datetime(2026, 5, 12, 10, 30, tzinfo=UTC)
 ZONE_KEY = bytes.fromhex("0123456789ABCDEFFEDCBA987654321089ABCDEF01234567")
 BISTROT = Merchant("FR0000000000001", "Le Bistrot du Port", "5812", "FR-75", "Europe/Paris", ("90",))
@@ -52,13 +53,15 @@ PIN, WRONG_PIN = "1234", "4321"
 PATIENCE_S = 5.0
 """How long a request may take, as links have it."""
 
+APETIZ = shipped("apetiz")
+
 pin_pad = PinPad(ZONE_KEY.hex())
 
 
 def module() -> SoftwareSecurityModule:
     keys = IssuerKeys(pvk=bytes(range(16)), cvk=bytes(range(16)), imk_ac=bytes(range(16)), bdk=bytes(range(16)))
     zone = ZoneKeys(ZONE_KEY, bytes(range(16)), bytes(range(16)))
-    return SoftwareSecurityModule(keys, {LINK: zone}, bytes(32))
+    return SoftwareSecurityModule(keys, {LINK: zone, OTHER_LINK: zone}, bytes(32))
 
 
 class World:
@@ -93,11 +96,11 @@ class World:
     def request(self, pan: str, amount: int = 100, /, **changes: Any) -> Request:
         """A purchase at the bistrot that nobody sent before, or one with these changes to it.
 
-        `pin` is what is keyed in (None: nothing); `repeat`, `link` and `deadline` are the request's own; the rest are
-        fields of its origin.
+        `pin` is what is keyed in (None: nothing); `repeat`, `link`, `named` and `deadline` are the request's own; the
+        rest are fields of its origin.
         """
         pin = changes.pop("pin", PIN)
-        outer = {name: changes.pop(name) for name in ("repeat", "link", "deadline") if name in changes}
+        outer = {name: changes.pop(name) for name in ("repeat", "link", "named", "deadline") if name in changes}
         kind = changes.pop("kind", Purchase)
         origin = msgspec.structs.replace(
             Origin(
@@ -141,7 +144,16 @@ class World:
                 assert (shelf.fence.head, shelf.fence.hash) == (shelf.records[-1].seq, shelf.records[-1].hash)
 
 
-PAYMENTS = ("purchase", "authorization", "inquiry", "refund")
+PAYMENTS = (
+    "purchase",
+    "authorization",
+    "inquiry",
+    "refund",
+    "advice",
+    "authorization_advice",
+    "completion",
+    "reversal",
+)
 
 
 def audit(partition: Partition, records: Sequence[Record]) -> None:
@@ -195,9 +207,10 @@ class House:
             task.cancel()
         await asyncio.gather(*self.engine._tasks, return_exceptions=True)
 
-    async def furnish(self) -> None:
-        """Enter the programme, the employer and the merchant."""
-        await self.administer(AdoptProgramme(shipped("apetiz")), "programme")
+    async def furnish(self, *, refunds: bool = True) -> None:
+        """Enter the programme, which takes refunds or doesn't, the employer and the merchant."""
+        rules = msgspec.structs.replace(APETIZ, refunds=Refunds(allowed=refunds, source="a test"))
+        await self.administer(AdoptProgramme(rules), "programme")
         await self.administer(RegisterEmployer(Employer("E1", "Atelier Durand", "apetiz")), "employer")
         await self.administer(RegisterMerchant(BISTROT), "merchant")
 
