@@ -56,7 +56,7 @@ def advise(command: Advice | Completion, facts: Facts) -> Outcome:
         return Outcome(Reply(chosen), known.holder, known.position)
     if command.declined:
         return Outcome(Reply(Reason.APPROVED), known.holder, known.position)
-    current, due = holds.lapse(known.holder, known.position, facts.today)
+    current, due = holds.lapse(known.holder, known.position, facts.over_before)
     told = _Told(facts, known, chosen[0], current, due)
     if isinstance(command, Completion):
         return _complete(told, command)
@@ -107,7 +107,7 @@ def _capture(told: _Told, command: Completion, hold: Hold, ended: Standing, posi
     holder, acquirer, today = told.known.holder, command.origin.acquirer, told.facts.today
     taken, released = split(hold.parts, command.amount)
     shortfall = Cents(command.amount - amount_of(taken))
-    purse, returned = lots.give_back(holder, position.purse, hold.product, released, today)
+    purse, returned = lots.give_back(holder, position.purse, hold.product, released, told.facts.over_before)
     position = replace(position, purse=purse).with_spent(hold.day, hold.product, Cents(-amount_of(released)), today)
     if command.amount:
         ended = replace(ended, effect=Effect.DEBIT, parts=taken, shortfall=shortfall)

@@ -74,4 +74,16 @@ class Facts(Struct, frozen=True, gc=False):
         """The merchant's local date; where no merchant is known, the programme's, or else UTC's."""
         if self.merchant is not None:
             return local_day(self.instant, self.merchant.time_zone)
+        return self._programme_day
+
+    @property
+    def over_before(self) -> date:
+        """The date before which days are over: what is due by then is posted.
+
+        It is the earlier of the merchant's local date and the programme's, so that no holder loses hours by a zone.
+        """
+        return min(self.today, self._programme_day)
+
+    @property
+    def _programme_day(self) -> date:
         return self.instant.date() if self.programme is None else local_day(self.instant, self.programme.zone)

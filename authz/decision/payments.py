@@ -64,7 +64,7 @@ def pay(command: Presented, facts: Facts) -> Outcome:
     today = facts.today
     verdict = examine(known.card, command, facts.evidence, known.programme, today)
     position = known.position.with_card(verdict.card)
-    current, due = holds.lapse(known.holder, position, today)
+    current, due = holds.lapse(known.holder, position, facts.over_before) if position.purse.holds else (position, ())
     case = Case(facts, today, known, verdict, position, current, due)
     if verdict.refusal is not None:
         return case.answer(Reply(verdict.refusal, pin_tries_left=verdict.tries_left))
@@ -165,10 +165,15 @@ def _refund(case: Case, command: Refund, product: Product) -> Outcome:
         return case.refuse(Reason.REFUND_NOT_ALLOWED)
     if payment.product != product.code or payment.amount < command.amount:
         return case.refuse(Reason.REFUND_NOT_ALLOWED)
-    acquirer, today = command.origin.acquirer, case.today
+    acquirer = command.origin.acquirer
     stands, returned = payment.lowered(Cents(payment.amount - command.amount))
     purse, transfers = lots.give_back(
-        case.known.holder, case.current.purse, product.code, returned.parts, today, accounts.payable(acquirer)
+        case.known.holder,
+        case.current.purse,
+        product.code,
+        returned.parts,
+        case.facts.over_before,
+        accounts.payable(acquirer),
     )
     approval = approval_code(command.reference)
     refunded = Standing(
@@ -176,7 +181,7 @@ def _refund(case: Case, command: Refund, product: Product) -> Outcome:
         0,
         Effect.REFUND,
         product.code,
-        today,
+        case.today,
         approval,
         returned.parts,
         returned.shortfall,

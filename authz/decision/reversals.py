@@ -40,16 +40,16 @@ def reverse(command: Reversal, facts: Facts) -> Outcome:
         return Outcome(Reply(Reason.NO_ORIGINAL), holder, position)
     if holder is None or position is None or original.standing is None:
         return Outcome(Reply(Reason.APPROVED), holder, position)
-    current, due = holds.lapse(holder, position, facts.today)
+    current, due = holds.lapse(holder, position, facts.over_before)
     undone = _undo(command, facts, holder, current, original.standing)
-    if undone is None:
-        return Outcome(Reply(Reason.APPROVED), holder, position)
     reply = Reply(
         Reason.APPROVED,
         approval=original.standing.approval,
-        balances=_balances(facts, undone.position, original.standing),
-        standings=undone.standings,
+        balances=_balances(facts, current if undone is None else undone.position, original.standing),
+        standings=() if undone is None else undone.standings,
     )
+    if undone is None:
+        return Outcome(reply, holder, position)
     return Outcome(reply, holder, undone.position, (*due, *undone.transfers))
 
 
@@ -83,7 +83,7 @@ def _reverse_hold(
     left = (replace(hold, parts=after.parts, step=after.step),) if act is Act.REDUCE else ()
     others = holds.without(position.purse, hold)
     purse, transfers = lots.give_back(
-        holder, replace(others, holds=(*others.holds, *left)), hold.product, undone.parts, facts.today
+        holder, replace(others, holds=(*others.holds, *left)), hold.product, undone.parts, facts.over_before
     )
     position = replace(position, purse=purse)
     return _Undone(_off_the_cap(position, undone, facts), transfers, (after,))
@@ -96,7 +96,7 @@ def _reverse_debit(
     acquirer = command.origin.acquirer
     after, undone = standing.lowered(command.stands)
     purse, transfers = lots.give_back(
-        holder, position.purse, standing.product, undone.parts, facts.today, accounts.payable(acquirer)
+        holder, position.purse, standing.product, undone.parts, facts.over_before, accounts.payable(acquirer)
     )
     position = replace(position, purse=purse)
     return _Undone(

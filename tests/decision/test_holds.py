@@ -17,7 +17,6 @@ from ledger.values import Cents
 from tests.decision.drawing import drawing, table
 from tests.decision.history import REFUNDING, History, moved
 from tests.decision.world import (
-    BISTROT,
     HOLDER,
     REUNION,
     advice,
@@ -215,14 +214,15 @@ def test_a_refusal_posts_no_lapse_and_tells_the_balance_with_it() -> None:
     assert outcome.reply.balances == (Balance("90", Cents(5000), Cents(1900)),)
 
 
-def test_a_hold_lapses_by_the_date_of_the_merchant_and_stays_so_where_it_is_still_yesterday() -> None:
-    """At 22:30 of its last day in Paris it is over in Réunion. Nothing brings its money back into it."""
+def test_a_hold_does_not_lapse_where_its_last_day_is_over_sooner() -> None:
+    """At 22:30 of its last day in Paris it is the next day in Réunion: it lapses when it is that in Paris too."""
     history = opened()
     history.instant = paris("2026-05-19T22:30:00")
     history.do(purchase(100), merchant=REUNION)
+    assert history.hold("table").state is State.OPEN
+    history.instant = paris("2026-05-20T00:00:00")
+    history.do(purchase(100, reference="a day later"), merchant=REUNION)
     assert history.hold("table").state is State.LAPSED
-    outcome = history.do(completion(WANTED, "table"), merchant=BISTROT)
-    assert moved(outcome) == {"holder to payable": WANTED}
 
 
 @pytest.mark.parametrize(("hours", "due"), [(23, False), (24, True)])

@@ -196,8 +196,10 @@ class Model:
             return Told(Reason.NO_ORIGINAL), False
         fate = book.fates[ask.names]
         ends = fate is not None and fate.until is not None and not ask.amount
-        if fate is None or (fate.amount <= ask.amount and not ends):
+        if fate is None:
             return Told(Reason.APPROVED), False
+        if fate.amount <= ask.amount and not ends:
+            return Told(Reason.APPROVED, left=book.left(today)), False
         if ends:
             fate.until, holds = None, True
         else:
