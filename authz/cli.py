@@ -14,20 +14,22 @@ import uvloop
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
 
+from authz import cli_keys, demo_data, logs
 from authz import demo as lunch
-from authz import demo_data, logs
 from authz.clock import Now, SimulatedClock, system_clock
 from authz.config import Config, ConfigInvalid, read
 from authz.database import Embedded
 from authz.engine import schema
 from authz.replay import Difference
 from authz.replay import replay as decide_again
+from authz.security.keys import masked
+from authz.security.module import SecurityError
 from authz.service import NotStarted, running
 from ledger.embedded import EmbeddedError
 from ledger.source import NoLedgerNamed, Source, address
 from ledger.store import LedgerError
 
-DONE, FINDING, WRONG = 0, 1, 2
+DONE, FINDING, WRONG, INTERRUPTED = 0, 1, 2, 130
 
 Port = Annotated[int | None, Parameter(validator=Number(gte=0, lte=65_535))]
 
@@ -39,13 +41,24 @@ app = App(
     exit_on_error=False,
     result_action="return_value",
 )
+app.command(cli_keys.keys)
+app.command(cli_keys.vault)
 
 
 class WrongUse(Exception):
     """The options don't fit together."""
 
 
-MISTAKES = (WrongUse, NoLedgerNamed, ConfigInvalid, NotStarted, EmbeddedError, LedgerError)
+MISTAKES = (
+    WrongUse,
+    cli_keys.WrongKey,
+    NoLedgerNamed,
+    ConfigInvalid,
+    NotStarted,
+    EmbeddedError,
+    LedgerError,
+    SecurityError,
+)
 
 
 @app.command
@@ -53,6 +66,7 @@ def serve(
     *,
     demo: Annotated[bool, Parameter(negative="")] = False,
     config: Path | None = None,
+    master_key_file: Path | None = None,
     data: Path | None = None,
     database: str | None = None,
     port: Port = None,
@@ -69,6 +83,8 @@ def serve(
         Load the demo's data into an empty ledger, and use its link and keys where no configuration is given.
     config
         A TOML file with links and keys.
+    master_key_file
+        The file with the key that the configuration's keys are sealed under, instead of the one that it names.
     data
         The folder of an embedded PostgreSQL; it is made if it isn't there. Default: ./authz-data
     database
@@ -91,7 +107,7 @@ def serve(
         raise WrongUse("--clock goes with --demo only: real payments run on real time")
     if data is not None and database is not None:
         raise WrongUse("say either --data DIR or --database URL")
-    settings = demo_data.read().config() if config is None else read(config)
+    settings = demo_data.read().config() if config is None else read(config, master_key_file, demo=demo)
     settings = _with_ports(settings, port, http_port)
     if demo:
         logs.warning("DEMO KEYS ARE IN USE: they are published test values, never use them with real cards")
@@ -155,9 +171,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(sys.argv[1:] if arguments is None else arguments)
     except CycloptsError as wrong:
-        return _complain(f"{' '.join(str(wrong).split()).rstrip('.')}; see authz --help")
+        return _complain(f"{masked(' '.join(str(wrong).split()).rstrip('.'))}; see authz --help")
     except MISTAKES as wrong:
         return _complain(str(wrong))
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return code if isinstance(code, int) else DONE
 
 

@@ -1,37 +1,81 @@
 """What an authorizer is told when it starts: its links, its keys and where its database is. One TOML file.
 
+Every key stands there sealed under the master key, as `authz keys seal` and `authz keys generate` print it; the file
+is its owner's alone to read (0600). Only with --demo may keys stand in clear, in hexadecimal, and then
+`[vault] key = "…"` may stand for both of the vault's.
+
+[master]
+file = "master.key"            # beside this file; or --master-key-file, or AUTHZ_MASTER_KEY in the environment
+
 [vault]
-key = "…"                      # 64 hexadecimal digits
+token = "sealed:…"             # names cards, in the vault and in every record: for good
+keys = ["sealed:…"]            # seal cards: the newest first; older ones still open
 
 [issuer_keys]
-pvk = "…"
-cvk = "…"
-imk_ac = "…"
-bdk = "…"
+pvk = "sealed:…"               # pvk, cvk and imk_ac may be lists too
+pvki = 1                       # the index of the pvk; where that is a list, a list
+cvk = "sealed:…"
+imk_ac = "sealed:…"
+bdk = "sealed:…"
 
 [[link]]
 acquirer = "970002"
 port = 5002
-zpk = "…"
-zak = "…"
-zmk = "…"
+zpk = "sealed:…"
+zak = "sealed:…"
+zmk = "sealed:…"
 deadline_s = 5                 # from here on: what holds where the file says nothing
 idle_probe_s = 60              # 0: the engine sends no echo tests
 in_flight_max = 1024           # over all of the link's connections
+sign_ons_a_minute = 60         # over all of the link's connections
+host = "127.0.0.1"             # one that others reach needs a certificate, or plaintext = true
+
+A link with TLS has these too. Files stand beside this one, in PEM; the key's is its owner's alone to read (0600).
+
+certificate = "server.pem"
+certificate_key = "server.key"
+client_ca = "acquirer-ca.pem"             # clients need a certificate of this authority's
+client_name = "host.acquirer.example"     # that bears this name
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from authz.links.allowance import IN_FLIGHT_MAX
 from authz.links.link import DEADLINE_S, IDLE_PROBE_S, Terms
-from authz.security.keys import IssuerKeys, VaultKey, ZoneKeys
+from authz.links.network import SIGN_ONS_A_MINUTE, SIGN_ONS_A_MINUTE_MAX
+from authz.links.tls import Tls, TlsUnusable, load
+from authz.security.keys import IssuerKeys, KeyMalformed, KeyOpener, VaultKey, VaultKeys, ZoneKeys, hexadecimal, masked
+from authz.security.master import (
+    MARK,
+    KeyFileRefused,
+    Master,
+    MasterMissing,
+    find_master,
+    read_master,
+    read_private,
+    replace_private,
+)
 from authz.security.module import SecurityError
 from authz.wire.dialect import Dialect, DialectUnreadable, from_file, shipped
+
+ISSUER, VAULT = "issuer", "vault"
+"""Owners of keys, beside the links: each of those is its acquirer's id."""
+
+_Opener: TypeAlias = Callable[[str, str, str], bytes]
+"""Makes a key of its owner, its name and its text in the file."""
+
+
+class KeyInClear(SecurityError):
+    """A key isn't sealed: the message says which, and how it is."""
 
 
 class ConfigInvalid(Exception):
@@ -46,6 +90,7 @@ class LinkConfig(Struct, frozen=True):
     keys: ZoneKeys
     host: str = "127.0.0.1"
     port: int = 0
+    tls: Tls | None = None
 
     def __repr__(self) -> str:
         return f"LinkConfig({self.terms.acquirer})"
@@ -55,17 +100,27 @@ class LinkConfig(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
-    """All of it. Its repr shows no key."""
+    """All of it. Its repr shows no key. `master` is the check value of the master key, where there is one."""
 
     links: tuple[LinkConfig, ...]
     issuer: IssuerKeys
-    vault: VaultKey
+    vault: VaultKeys | VaultKey
     http_host: str = "127.0.0.1"
     http_port: int = 0
+    master: str | None = None
+
+    def every_key(self) -> Iterator[tuple[str, str, bytes]]:
+        """Go through all keys, by owner and name; of those with one name, the newest first."""
+        owners = (
+            *((link.terms.acquirer, link.keys) for link in self.links),
+            (ISSUER, self.issuer),
+            (VAULT, self.vault),
+        )
+        return ((owner, name, key) for owner, keys in owners for name, key in keys.each())
 
 
 class LinkTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """A link as the file has it, keys in hexadecimal; `dialect` is a shipped one's name or a TOML file's path."""
+    """A link as the file has it, keys as their texts; `dialect` is a shipped one's name or a TOML file's path."""
 
     acquirer: str
     zpk: str
@@ -79,6 +134,28 @@ class LinkTable(Struct, frozen=True, forbid_unknown_fields=True):
     deadline_s: Annotated[float, Meta(ge=0.1, le=30)] = DEADLINE_S
     idle_probe_s: Annotated[float, Meta(ge=0, le=3_600)] = IDLE_PROBE_S
     in_flight_max: Annotated[int, Meta(ge=1, le=IN_FLIGHT_MAX)] = IN_FLIGHT_MAX
+    sign_ons_a_minute: Annotated[int, Meta(ge=1, le=SIGN_ONS_A_MINUTE_MAX)] = SIGN_ONS_A_MINUTE
+    certificate: str | None = None
+    certificate_key: str | None = None
+    client_ca: str | None = None
+    client_name: str | None = None
+    plaintext: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what doesn't go together. Raises `ValueError`."""
+        if (self.certificate is None) != (self.certificate_key is None):
+            raise ValueError(f"link {self.acquirer}: certificate and certificate_key go together")
+        if (self.client_ca is None) != (self.client_name is None):
+            raise ValueError(f"link {self.acquirer}: client_ca and client_name go together")
+        if self.certificate is None and self.client_ca is not None:
+            raise ValueError(f"link {self.acquirer}: client_ca needs a certificate and certificate_key too")
+        if self.certificate is not None and self.plaintext:
+            raise ValueError(f"link {self.acquirer}: it has a certificate, so take out plaintext = true")
+        if self.certificate is None and not self.plaintext and not _is_loopback(self.host):
+            raise ValueError(
+                f"link {self.acquirer}: others reach host {self.host!r}: "
+                "give it certificate and certificate_key, or say plaintext = true"
+            )
 
     def __repr__(self) -> str:
         return f"LinkTable({self.acquirer})"
@@ -87,8 +164,20 @@ class LinkTable(Struct, frozen=True, forbid_unknown_fields=True):
         return []
 
 
+class _MasterTable(Struct, frozen=True, forbid_unknown_fields=True):
+    file: str
+
+
 class _VaultTable(Struct, frozen=True, forbid_unknown_fields=True):
-    key: str
+    token: str | None = None
+    keys: tuple[str, ...] = ()
+    key: str | None = None
+
+    def __repr__(self) -> str:
+        return "_VaultTable(…)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
 
 
 class HttpTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,24 +189,155 @@ class HttpTable(Struct, frozen=True, forbid_unknown_fields=True):
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
     link: tuple[LinkTable, ...]
-    issuer_keys: dict[str, str]
+    issuer_keys: dict[str, str | int | tuple[str | int, ...]]
     vault: _VaultTable
     http: HttpTable = HttpTable()
+    master: _MasterTable | None = None
+
+    def __repr__(self) -> str:
+        return "_File(…)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
 
 
-def read(path: Path) -> Config:
-    """Read a configuration file. Raises `ConfigInvalid`."""
-    try:
-        file = msgspec.toml.decode(path.read_bytes(), type=_File)
-        return make(file.link, file.issuer_keys, file.vault.key, file.http)
-    except OSError as error:
-        raise ConfigInvalid(f"{path}: {error.strerror}") from None
-    except (msgspec.DecodeError, SecurityError, DialectUnreadable) as error:
-        raise ConfigInvalid(f"{path}: {error}") from None
+def read(path: Path, master_key_file: Path | None = None, *, demo: bool = False) -> Config:
+    """Read a configuration file; `master_key_file` prevails over the one that it names. Raises `ConfigInvalid`.
+
+    `demo` takes published test keys, in clear and from a file that anybody may read.
+    """
+    with _naming(path):
+        file = _parsed(path.read_bytes() if demo else read_private(path))
+        master = _master_of(path, file, master_key_file)
+        config = _config(file, _opening(master, demo=demo), path.parent)
+    return structs.replace(config, master=None if master is None else master.check_value)
+
+
+def master_of(path: Path | None, master_key_file: Path | None) -> Master:
+    """Read the master key that a configuration is to be read with. Raises `ConfigInvalid` and `SecurityError`."""
+    if path is None:
+        master = find_master(master_key_file)
+    else:
+        with _naming(path):
+            master = _master_of(path, _parsed(read_private(path)), master_key_file)
+    if master is None:
+        raise MasterMissing(MasterMissing.__doc__)
+    return master
+
+
+def rewrap(path: Path, new_file: Path, master_key_file: Path | None = None) -> int:
+    """Seal every key of a configuration file again under another master key, and have it name that key's file.
+
+    The rest of the file stays as it is, and so do its mode and owner; it is replaced in one step. Returns how many
+    keys were sealed. Raises `ConfigInvalid` and `SecurityError`: then nothing has changed.
+    """
+    new = read_master(new_file)
+    with _naming(path):
+        text = read_private(path).decode()
+        file = _parsed(text.encode())
+        opened, anew = _opening(_master_of(path, file, master_key_file), demo=False), dict[str, str]()
+
+        def opened_and_sealed(owner: str, name: str, sealed: str) -> bytes:
+            key = opened(owner, name, sealed)
+            anew[sealed] = new.seal(owner, name, key)
+            return key
+
+        before = list(_config(file, opened_and_sealed, path.parent).every_key())
+        for sealed, fresh in anew.items():
+            text = text.replace(sealed, fresh)
+        if file.master is not None:
+            text = _with_master(text, file.master.file, str(new_file.absolute()))
+        written = _parsed(text.encode())
+        if written.master != (file.master and _MasterTable(str(new_file.absolute()))):
+            raise ConfigInvalid(f"{path}: [master] file can't be found to be changed: write it as a plain string")
+        assert list(_config(written, _opening(new, demo=False), path.parent).every_key()) == before
+        replace_private(path.resolve(), text)
+    return len(anew)
 
 
 def make(links: tuple[LinkTable, ...], issuer_keys: Mapping[str, str], vault_key: str, http: HttpTable) -> Config:
-    """Turn the file's texts into keys, terms and dialects. Raises `SecurityError` and `DialectUnreadable`."""
+    """Make a configuration of keys in clear. Raises `SecurityError` and `DialectUnreadable`."""
+    return _config(_File(links, dict(issuer_keys), _VaultTable(key=vault_key), http), _opening(None, demo=True))
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Have every error say which file it is in."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigInvalid(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigInvalid(f"{path}: it isn't UTF-8") from None
+    except (KeyFileRefused, TlsUnusable) as error:
+        raise ConfigInvalid(str(error)) from None
+    except msgspec.DecodeError as error:
+        raise ConfigInvalid(f"{path}: {masked(str(error))}") from None
+    except (SecurityError, DialectUnreadable) as error:
+        raise ConfigInvalid(f"{path}: {error}") from None
+
+
+def _parsed(text: bytes) -> _File:
+    return msgspec.toml.decode(text, type=_File)
+
+
+def _master_of(path: Path, file: _File, master_key_file: Path | None) -> Master | None:
+    """Read the master key; a file that the configuration names stands beside it."""
+    named = None if file.master is None else path.parent / file.master.file
+    return find_master(master_key_file or named)
+
+
+def _opening(master: Master | None, *, demo: bool) -> _Opener:
+    """Make what reads a key from its text in the file."""
+
+    def opened(owner: str, name: str, text: str) -> bytes:
+        if text.startswith(MARK):
+            if master is None:
+                raise MasterMissing(MasterMissing.__doc__)
+            return master.open(owner, name, text)
+        if not demo:
+            how = f"`authz keys seal --owner {owner} --name {name}`"
+            raise KeyInClear(f"{name} of {owner} stands in clear: put what {how} prints in its place")
+        return hexadecimal(name, text)
+
+    return opened
+
+
+def _vault(table: _VaultTable, opened: KeyOpener) -> VaultKeys | VaultKey:
+    if table.key is None:
+        present = {} if table.token is None else {"token": table.token}
+        return VaultKeys.from_table({**present, "keys": table.keys}, opened)
+    if table.token is not None or table.keys:
+        raise KeyMalformed("[vault] has either key, or token and keys")
+    return VaultKey.from_table({"master": table.key}, opened)
+
+
+def _with_master(text: str, old: str, new: str) -> str:
+    """Put another file's name after `file =`."""
+    quoted = msgspec.json.encode(new).decode()
+    return re.sub(rf"""(\bfile\s*=\s*)(["']){re.escape(old)}\2""", lambda found: found[1] + quoted, text)
+
+
+def _is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches a host."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _tls(link: LinkTable, folder: Path) -> Tls | None:
+    if link.certificate is None or link.certificate_key is None:
+        return None
+    authority = None if link.client_ca is None else folder / link.client_ca
+    return load(folder / link.certificate, folder / link.certificate_key, authority, link.client_name)
+
+
+def _config(file: _File, opened: _Opener, folder: Path = Path()) -> Config:
+    """Turn the file's texts into keys, terms and dialects; `folder` is where the files that it names stand.
+
+    Raises `SecurityError`, `DialectUnreadable` and `TlsUnusable`.
+    """
     return Config(
         links=tuple(
             LinkConfig(
@@ -128,16 +348,20 @@ def make(links: tuple[LinkTable, ...], issuer_keys: Mapping[str, str], vault_key
                     deadline_s=link.deadline_s,
                     idle_probe_s=link.idle_probe_s,
                     in_flight_max=link.in_flight_max,
+                    sign_ons_a_minute=link.sign_ons_a_minute,
                 ),
                 from_file(Path(link.dialect)) if link.dialect.endswith(".toml") else shipped(link.dialect),
-                ZoneKeys.from_hex({"zpk": link.zpk, "zak": link.zak, "zmk": link.zmk}),
+                ZoneKeys.from_table(
+                    {"zpk": link.zpk, "zak": link.zak, "zmk": link.zmk}, partial(opened, link.acquirer)
+                ),
                 link.host,
                 link.port,
+                _tls(link, folder),
             )
-            for link in links
+            for link in file.link
         ),
-        issuer=IssuerKeys.from_hex(issuer_keys),
-        vault=VaultKey.from_hex({"master": vault_key}),
-        http_host=http.host,
-        http_port=http.port,
+        issuer=IssuerKeys.from_table(file.issuer_keys, partial(opened, ISSUER)),
+        vault=_vault(file.vault, partial(opened, VAULT)),
+        http_host=file.http.host,
+        http_port=file.http.port,
     )

@@ -24,7 +24,7 @@ from authz.decision.reference import Employer, Merchant
 from authz.engine.cards import Cards
 from authz.engine.engine import Engine
 from authz.programmes import shipped
-from authz.security.module import SecurityModule
+from authz.security.module import PinMethod, SecurityModule
 from ledger.values import Cents, HolderId
 
 HOLDERS_AT_ONCE_MAX = 256
@@ -151,7 +151,7 @@ class DemoLoader:
             partition=self._engine.partition_of(holder),
             pan=card.pan,
             expiry=expiry,
-            pvv=await self._security.make_pvv(card.pan, card.pin),
+            check=await self._security.make_pin_check(PinMethod(shipped(programme).pin.method), card.pan, card.pin),
         )
         active = card.status != "not-activated"
         issue = IssueCard(holder, known.card, programme, card.generation, expiry, active)

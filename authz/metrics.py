@@ -65,3 +65,12 @@ class Metrics:
         self.probes = Counter(
             "authz_link_probes", "Echo tests of idle connections, by outcome.", ["link", "outcome"], registry=registry
         )
+        self.foreign_acquirer = Counter(
+            "authz_foreign_acquirer",
+            "Messages over a link that name another acquirer than the link's: an alarm.",
+            ["link"],
+            registry=registry,
+        )
+        self.sign_ons_refused = Counter(
+            "authz_sign_ons_refused", "Sign-ons beyond what a link may do in a minute.", ["link"], registry=registry
+        )

@@ -51,7 +51,7 @@ class Service:
         self.store = store
         self.partitions = partitions
         self.security = SoftwareSecurityModule(
-            config.issuer, {link.terms.acquirer: link.keys for link in config.links}, config.vault.master
+            config.issuer, {link.terms.acquirer: link.keys for link in config.links}, config.vault
         )
         self.vault = PostgresVault(url)
         self.cards = Cards(self.vault, self.security)
@@ -70,7 +70,9 @@ class Service:
         )
         self.links = [
             LinkServer(
-                Link(link.terms, Codec(link.dialect), self.engine, self.security, now, self.metrics), logs.warning
+                Link(link.terms, Codec(link.dialect), self.engine, self.security, now, self.metrics),
+                logs.warning,
+                link.tls,
             )
             for link in config.links
         ]

@@ -20,12 +20,14 @@ from authz.decision.position import Card as IssuedCard
 from authz.decision.position import CardStatus, Position
 from authz.decision.programme import vintage_dates
 from authz.decision.reference import Employer, Merchant
-from authz.engine.identities import keys_of
+from authz.engine.identities import keys_of, text_of
 from authz.engine.passbooks import Passbook
+from authz.engine.recent import Known
 from authz.engine.requests import Answer, Secrets
 from authz.engine.work import Books, Decided, Work
 from authz.links.translation import reply_of, request_of
 from authz.programmes import shipped as shipped_programme
+from authz.security.module import PinCheck, PinMethod
 from authz.security.software import SoftwareSecurityModule
 from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
@@ -52,7 +54,7 @@ class Sample(Struct, frozen=True):
     frame: bytes
     message: Message
     secrets: Secrets
-    pvv: str
+    check: PinCheck
     security: SoftwareSecurityModule
     command: Command
     facts: Facts
@@ -69,7 +71,7 @@ async def purchase() -> Sample:
     known, demo = parameters.demo(), demo_data.read()
     config = demo.config()
     security = SoftwareSecurityModule(
-        config.issuer, {link.terms.acquirer: link.keys for link in config.links}, config.vault.master
+        config.issuer, {link.terms.acquirer: link.keys for link in config.links}, config.vault
     )
     bought = demo.card[0]
     codec = Codec(shipped(known.dialect))
@@ -79,7 +81,7 @@ async def purchase() -> Sample:
     request = request_of(message, known.acquirer, TUESDAY_NOON, 0.0)
     keys = keys_of(request.command.origin, security.token(bought.pan))
     card = IssuedCard(CardId("c4a1f0d92e7b3c865"), "apetiz", bought.generation, "2806", CardStatus.ACTIVE)
-    command = replace(request.command, card=card.id, reference=keys.reference.digest.hex())
+    command = replace(request.command, card=card.id, reference=text_of(keys.reference))
     shop, employer = demo.merchant[0], demo.employer[0]
     evidence = Evidence(pin=Check.RIGHT)
     facts = Facts(
@@ -98,13 +100,14 @@ async def purchase() -> Sample:
     work = Work(
         command=command, kind="purchase", holder=HOLDER, deadline=0.0, evidence=evidence, card=command.card, keys=keys
     )
-    decided = Decided(work, outcome, Books(Passbook(HOLDER, Seq(1), outcome.state)), TUESDAY_NOON)
+    known_request = Known(Answer(command, outcome.reply), keys.all(outcome))
+    decided = Decided(work, outcome, Books(Passbook(HOLDER, Seq(1), outcome.state)), TUESDAY_NOON, known=known_request)
     return Sample(
         codec=codec,
         frame=frame,
         message=message,
         secrets=request.secrets,
-        pvv=await security.make_pvv(bought.pan, bought.pin),
+        check=await security.make_pin_check(PinMethod.PVV, bought.pan, bought.pin),
         security=security,
         command=command,
         facts=facts,

@@ -23,6 +23,7 @@ from authz.engine.cards import Cards
 from authz.engine.desk import Desk
 from authz.engine.engine import Engine
 from authz.engine.lookup import Lookup
+from authz.engine.verification import Verification
 from authz.engine.work import Decided
 from authz.engine.writer import Writer
 from authz.links.connection import Connection
@@ -54,7 +55,7 @@ STAGES = (
     Stage("security: PIN", ((SoftwareSecurityModule, "verify_pin"),)),
     Stage("engine: card look-up", ((Cards, "find"),)),
     Stage("engine: passbooks looked for", ((Desk, "missing"), (Lookup, "fill"))),
-    Stage("engine: the rest of pay", ((Engine, "pay"), (Engine, "_verify"))),
+    Stage("engine: the rest of pay", ((Engine, "pay"), (Verification, "verify"))),
     Stage("writer: admit, wait, hand over", ((Writer, "answer"), (Writer, "_admit"), (Writer, "_acknowledge"))),
     Stage("desk: books, memory of keys", ((Desk, "decide"), (Desk, "acknowledge"))),
     Stage("decision: decide", ((authz.engine.desk, "decide"),)),

@@ -85,7 +85,7 @@ def test_pin_check(benchmark: Benchmark, sample: Sample) -> None:
 
     def check() -> object:
         assert secrets.pin_block is not None
-        checking = sample.security.verify_pin("970001", secrets.pin_block, secrets.pan, sample.pvv)
+        checking = sample.security.verify_pin("970001", secrets.pin_block, secrets.pan, sample.check)
         try:
             checking.send(None)
         except StopIteration as done:

@@ -1,6 +1,7 @@
 """An acquirer's host: many terminals' requests over one TCP connection, replies matched in any order."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -103,12 +104,27 @@ class AcquirerHost(asyncio.Protocol):
         self._next_trace = 1
 
     @classmethod
-    async def connect(cls, host: str, port: int, codec: Codec, *, in_flight_max: int = IN_FLIGHT_MAX) -> "AcquirerHost":
-        """Connect to an authorizer. Raises `NoConnection`."""
+    async def connect(
+        cls,
+        host: str,
+        port: int,
+        codec: Codec,
+        *,
+        tls: ssl.SSLContext | None = None,
+        in_flight_max: int = IN_FLIGHT_MAX,
+    ) -> "AcquirerHost":
+        """Connect to an authorizer; `tls` holds whom to trust and the certificate to show. Raises `NoConnection`.
+
+        One that refuses that certificate may say so only afterwards: the first request then fails with `LinkLost`.
+        """
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                _, protocol = await loop.create_connection(lambda: cls(codec, in_flight_max=in_flight_max), host, port)
+                _, protocol = await loop.create_connection(
+                    lambda: cls(codec, in_flight_max=in_flight_max), host, port, ssl=tls
+                )
+        except ssl.SSLError:
+            raise NoConnection(f"no TLS that both sides accept at {host}:{port}") from None
         except (OSError, TimeoutError, UnicodeError, OverflowError):  # the last two: no host, no port has this name
             raise NoConnection(f"nothing answers at {host}:{port}") from None
         return protocol

@@ -5,6 +5,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from simulators.chip import Chip
+
 SERVICE_CODE = "625"
 """On the stripe (ISO 7813): national chip card, authorized by the issuer, goods and services only, PIN required."""
 
@@ -23,7 +25,7 @@ def masked(pan: str) -> str:
 
 
 class Card(Struct, frozen=True, kw_only=True):
-    """What is on a card, and the PIN that its holder will type. `expiry` is YYMM.
+    """What is on a card, and the PIN that its holder will type. `expiry` is YYMM; `chip` counts its transactions.
 
     Holds secrets: its repr shows the masked PAN only.
     """
@@ -33,6 +35,7 @@ class Card(Struct, frozen=True, kw_only=True):
     pin: str | None = None
     cvv2: str | None = None
     generation: Literal[1, 2] = 2
+    chip: Chip | None = None
 
     def __post_init__(self) -> None:
         if not (_digits(self.pan) and 12 <= len(self.pan) <= 19):

@@ -1,6 +1,7 @@
 """A till's line to the authorizer: one connection, made when it is first needed and again whenever it was lost."""
 
 import asyncio
+import ssl
 
 from authz.wire.codec import Codec
 from authz.wire.message import Message
@@ -10,11 +11,12 @@ from simulators.acquirer import AcquirerHost
 class Line:
     """Any number of tills can share one. `connections` counts how often it was made."""
 
-    def __init__(self, host: str, port: int, codec: Codec) -> None:
+    def __init__(self, host: str, port: int, codec: Codec, *, tls: ssl.SSLContext | None = None) -> None:
         self.connections = 0
         self._host = host
         self._port = port
         self._codec = codec
+        self._tls = tls
         self._acquirer: AcquirerHost | None = None
         self._connecting = asyncio.Lock()
 
@@ -31,6 +33,6 @@ class Line:
     async def _connected(self) -> AcquirerHost:
         async with self._connecting:
             if self._acquirer is None or self._acquirer.lost:
-                self._acquirer = await AcquirerHost.connect(self._host, self._port, self._codec)
+                self._acquirer = await AcquirerHost.connect(self._host, self._port, self._codec, tls=self._tls)
                 self.connections += 1
             return self._acquirer

@@ -4,6 +4,7 @@ It speaks for one merchant of one acquirer. Its clock is given, never read from 
 plain messages: sending them is the acquirer host's business.
 """
 
+import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,6 +18,7 @@ from authz.wire.original import OriginalElements
 from authz.wire.rules import first_mti
 from simulators.book import REFUND, Book, Kind, Tally
 from simulators.card import Card
+from simulators.chip import Asked
 from simulators.pinpad import PinPad
 
 Clock = Callable[[], datetime]
@@ -27,6 +29,8 @@ TRACE_MAX = 999_999
 AMOUNT_CENTS_MAX = 999_999_999_999
 """DE 4 has twelve digits."""
 EURO = "978"
+COUNTRY = "250"
+"""France, where the terminal stands as far as chips are told."""
 PURCHASE, INQUIRY = "00", "31"
 """In DE 3, first two digits."""
 ANY_PRODUCT = "00"
@@ -54,6 +58,8 @@ ENTRY_MODES = {
 WHOLE_STRIPE = "901"
 TYPED = (Entry.ONLINE, Entry.MANUAL)
 """The card isn't there or isn't read: its expiry and CVV2 are typed in."""
+CHIPPED = (Entry.CHIP, Entry.CONTACTLESS)
+"""Entries in which the chip, where the card has one, makes a cryptogram."""
 TRACKED = (Entry.CHIP, Entry.STRIPE)
 """Entries that can carry track 2 (on a chip: its equivalent data)."""
 
@@ -145,7 +151,7 @@ class Terminal:
     ) -> Message:
         """Capture a hold (0220); 0 cents release it. It is named by DE 90, or by its `approval` where that is given."""
         return msgspec.structs.replace(
-            self._stamped("0220"),
+            self._stamped("0220", self._clock()),
             pan=card.pan,
             processing_code=original_authorization.processing_code,
             amount=_amount(cents),
@@ -184,7 +190,7 @@ class Terminal:
     def reversal(self, request: Message, *, stands: int | None = None) -> Message:
         """Take a request back (0400), whatever became of it: in full, or down to the cents that `stands`."""
         return msgspec.structs.replace(
-            self._stamped("0400"),
+            self._stamped("0400", self._clock()),
             pan=request.pan,
             track2=request.track2,
             processing_code=request.processing_code,
@@ -234,9 +240,11 @@ class Terminal:
         product: str,
         takes_partial: bool = False,
     ) -> Message:
+        now = self._clock()
         tracked = self._sends_track2 and entry in TRACKED
+        chip = card.chip if entry in CHIPPED else None
         return msgspec.structs.replace(
-            self._stamped(mti),
+            self._stamped(mti, now),
             pan=None if tracked else card.pan,
             track2=card.track2 if tracked else None,
             processing_code=f"{transaction}{product}00",
@@ -244,13 +252,25 @@ class Terminal:
             currency=None if cents is None else EURO,
             expiry=card.expiry if entry in TYPED else None,
             entry_mode=WHOLE_STRIPE if tracked and entry is Entry.STRIPE else ENTRY_MODES[entry],
+            card_sequence=None if chip is None else f"{chip.sequence:03}",
+            chip=None if chip is None else chip.answer(self._asked(transaction, cents, now)),
             elements=_elements(card.cvv2 if entry in TYPED else None, takes_partial),
             pin_block=None if card.pin is None or entry is Entry.ONLINE else self._pin_pad.block(card.pin, card.pan),
         )
 
-    def _stamped(self, mti: str) -> Message:
+    def _asked(self, transaction: str, cents: int | None, now: datetime) -> Asked:
+        """What the card's chip is told."""
+        return Asked(
+            cents=cents or 0,
+            currency=EURO,
+            day=now.astimezone(self._zone).date(),
+            kind=transaction,
+            country=COUNTRY,
+            unpredictable=secrets.token_bytes(4),
+        )
+
+    def _stamped(self, mti: str, now: datetime) -> Message:
         """A message that says when and where, and which one it is."""
-        now = self._clock()
         local = now.astimezone(self._zone)
         return Message(
             mti=mti,

@@ -22,7 +22,6 @@ from ledger.store import HISTORY_LINES_MAX, Store, Turnover
 from ledger.values import Cents, Partition, Seq
 
 _REVERSAL = "reversal"
-_NEVER = date.min
 _opened = msgspec.json.Decoder(BusinessDay).decode
 
 
@@ -54,34 +53,33 @@ class BusinessDays:
 
     async def _window(self, partition: Partition, acquirer: str, day: date) -> Window:
         head = (await self._store.fence(partition)).head
-        first, *openings = await self._openings(partition, acquirer, head)
-        if not openings or day <= first.day:
-            begin = await last_before(self._store, partition, _midnight(day))
-            end = await last_before(self._store, partition, _midnight(day + timedelta(days=1)))
-            if day == first.day:
-                end = head
-            last = openings[0].seq if openings else head
-            return Window(partition, min(begin, last), min(end, last))
+        openings = await self._openings(partition, acquirer, head)
         ends = [*(one.seq for one in openings[1:]), head]
-        for opening, end in zip(openings, ends, strict=True):
+        for opening, end in zip(openings[1:], ends[1:], strict=True):
             if opening.day == day:
                 return Window(partition, opening.seq, end)
-        return Window(partition, head, head)
+        if openings and day > openings[0].day:
+            return Window(partition, head, head)
+        begin = await last_before(self._store, partition, _midnight(day))
+        if not openings or day < openings[0].day:
+            end = await last_before(self._store, partition, _midnight(day + timedelta(days=1)))
+            return Window(partition, min(begin, ends[0]), min(end, ends[0]))
+        return Window(partition, min(begin, ends[0]), ends[0])
 
     async def _openings(self, partition: Partition, acquirer: str, head: Seq) -> list["_Opening"]:
-        """The cutovers that began a day, oldest first, behind the day that the first of them closed.
+        """The cutovers that began a day, oldest first, behind the day that was open before the first cutover.
 
-        Where there is none at all, every day is the calendar's.
+        None at all: there was no cutover yet.
         """
         lines = await self._store.history(partition, acquirer_passbook(acquirer), HISTORY_LINES_MAX)
-        openings = [_Opening(_NEVER, Seq(0))]
+        openings: list[_Opening] = []
         for line in reversed(lines):
             if line.seq > head:
                 break
-            if openings[-1].day == _NEVER:
+            if not openings:
                 at = await self._store.instant_of(partition, line.seq)
                 assert at is not None, "the line was read there"
-                openings = [_Opening(day_closed_at(at), Seq(0))]
+                openings.append(_Opening(day_closed_at(at), Seq(0)))
             opened = _opened(line.position).open
             if opened != openings[-1].day:
                 openings.append(_Opening(opened, line.seq))

@@ -3,16 +3,29 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from authz.decision.commands import CardId
 from authz.engine.loader import Loader
-from authz.security.module import SecurityModule
+from authz.security.module import PinCheck, PinMethod, SecurityModule
 from ledger.values import HolderId, Partition
 
 CARDS_MAX = 100_000
+
+_encode = msgspec.json.Encoder().encode
+
+
+def pan_context(card: str) -> bytes:
+    """What a card's sealed number is bound to."""
+    return f"card number {card}".encode()
+
+
+def check_context(card: str) -> bytes:
+    """What the sealed check of a card is bound to."""
+    return f"card check {card}".encode()
 
 
 class SealedCard(Struct, frozen=True, gc=False):
@@ -45,16 +58,30 @@ class Vault(Protocol):
 
 
 class KnownCard(Struct, frozen=True, gc=False):
-    """What the engine knows of a card before its holder's position is read. Its repr shows no verification value."""
+    """What the engine knows of a card before its holder's position is read: `check` verifies its PIN."""
 
     card: CardId
     holder: HolderId
     partition: Partition
     expiry: str
-    pvv: str
+    check: PinCheck
+
+
+class CardCheck(Struct, frozen=True, gc=False):
+    """What is sealed of a card to verify it by: its expiry (YYMM), and what is kept of its PIN."""
+
+    expiry: str
+    method: PinMethod
+    value: str
 
     def __repr__(self) -> str:
-        return f"KnownCard({self.card})"
+        return "CardCheck(…)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
+
+
+_decode = msgspec.json.Decoder(CardCheck).decode
 
 
 class Cards:
@@ -78,10 +105,9 @@ class Cards:
         return None if sealed is None else self._remember(sealed)
 
     async def add(
-        self, card: CardId, holder: HolderId, partition: Partition, pan: str, expiry: str, pvv: str
+        self, card: CardId, holder: HolderId, partition: Partition, pan: str, expiry: str, check: PinCheck
     ) -> KnownCard:
         """Keep a new card's number, before the command that issues it; the same number again names the same card."""
-        context = card.encode()
         sealed = SealedCard(
             card=card,
             holder=holder,
@@ -89,14 +115,17 @@ class Cards:
             token=self._security.token(pan),
             first6=pan[:6],
             last4=pan[-4:],
-            sealed_pan=self._security.seal(pan.encode(), context),
-            sealed_check=self._security.seal(f"{expiry}{pvv}".encode(), context),
+            sealed_pan=self._security.seal(pan.encode(), pan_context(card)),
+            sealed_check=self._security.seal(
+                _encode(CardCheck(expiry, check.method, check.value)), check_context(card)
+            ),
         )
         return self._remember(await self._vault.add(sealed))
 
     def _remember(self, sealed: SealedCard) -> KnownCard:
-        check = self._security.unseal(sealed.sealed_check, sealed.card.encode()).decode()
-        known = KnownCard(sealed.card, sealed.holder, sealed.partition, check[:4], check[4:])
+        kept = _decode(self._security.unseal(sealed.sealed_check, check_context(sealed.card)))
+        check = PinCheck(kept.method, kept.value)
+        known = KnownCard(sealed.card, sealed.holder, sealed.partition, kept.expiry, check)
         self._known[sealed.token] = known
         if len(self._known) > self._max:
             self._known.popitem(last=False)

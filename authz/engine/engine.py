@@ -48,7 +48,7 @@ from authz.engine.work import Work
 from authz.engine.writer import Writer
 from authz.engine.zone_keys import MemoryZoneKeys, ZoneKeyStore
 from authz.metrics import Metrics
-from authz.security.module import ImportedKey, KeyMissing, SecurityError, SecurityModule
+from authz.security.module import ImportedKey, KeyMissing, SecurityError, SecurityModule, SecurityUnavailable
 from ledger.store import LedgerError, Store
 from ledger.values import HolderId, Partition
 
@@ -139,9 +139,10 @@ class Engine:
             token = self._security.token(request.secrets.pan)
             try:
                 known = await self._cards.find(token, request.deadline)
-            except (LedgerError, TimeoutError):
+                evidence = await self._verification.verify(request, known)
+            except (LedgerError, SecurityUnavailable, TimeoutError):
                 return self._refuse(request.command, Reason.UNAVAILABLE)
-            work = self._work(request, token, known, await self._verification.verify(request, known))
+            work = self._work(request, token, known, evidence)
             origin = request.command.origin
             partition = known.partition if known else self._by_hash(origin.acquirer + origin.terminal.rstrip())
             return await self._writers[partition].answer(work)

@@ -14,6 +14,7 @@ class Secrets(Struct, frozen=True, kw_only=True):
 
     pan: str
     pin_block: str | None = None
+    key_serial: str | None = None
     cvv2: str | None = None
     chip: str | None = None
     card_sequence: str = ""

@@ -25,7 +25,9 @@ class Verification:
         pin = cvv2 = arqc = Check.ABSENT
         counter = response = None
         if secrets.pin_block is not None:
-            finding = await self._security.verify_pin(request.link, secrets.pin_block, secrets.pan, known.pvv)
+            finding = await self._security.verify_pin(
+                request.link, secrets.pin_block, secrets.pan, known.check, secrets.key_serial
+            )
             pin = Check(finding.value)
             if finding is PinFinding.GARBLED:
                 self._metrics.pins_garbled.inc()

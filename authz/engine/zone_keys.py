@@ -5,16 +5,19 @@ answered holds. Only the newest key of each usage is kept.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from authz.engine.connections import Connections
 from authz.security.module import ImportedKey, ZoneKeyUsage
+from ledger.schema import require_address
 
 _PUT = """
     INSERT INTO authz.zone_key (zone, usage, sealed, check_value) VALUES ($1, $2, $3, $4)
     ON CONFLICT (zone, usage)
     DO UPDATE SET sealed = EXCLUDED.sealed, check_value = EXCLUDED.check_value, since = EXCLUDED.since
 """
+_NAMES = "SELECT zone, usage, check_value, since FROM authz.zone_key ORDER BY zone, usage"
 _ALL = "SELECT zone, usage, check_value, sealed FROM authz.zone_key ORDER BY zone, usage"
 
 
@@ -69,3 +72,17 @@ class PostgresZoneKeys(ZoneKeyStore):
     async def close(self) -> None:
         """Let go of every connection."""
         self._connections.close()
+
+
+async def changed_keys(url: str) -> Sequence[tuple[str, ZoneKeyUsage, str, datetime]]:
+    """Return each link's newest keys as people see them: link, usage, check value and since when.
+
+    Role finance can read them too. Raises `AddressInvalid` and `Unavailable`.
+    """
+    require_address(url)
+    connections = Connections(url, "zone keys")
+    try:
+        rows = await connections.run(lambda pool: pool.fetch(_NAMES))
+    finally:
+        connections.close()
+    return [(row["zone"], ZoneKeyUsage(row["usage"]), row["check_value"], row["since"]) for row in rows]

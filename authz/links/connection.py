@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from authz.decision.outcomes import Reason
 from authz.links.link import Link
@@ -30,12 +30,10 @@ class Connection(asyncio.Protocol):
         self,
         link: Link,
         on_open: Callable[["Connection"], str],
-        on_close: Callable[["Connection"], None],
         log: Callable[..., None],
     ) -> None:
         self._link = link
         self._on_open = on_open
-        self._on_close = on_close
         self._log = log
         self._framer = Framer(link.codec.dialect.framing)
         self._session = Session()
@@ -47,14 +45,22 @@ class Connection(asyncio.Protocol):
         self._slow_reader = False
         self._draining = False
         self._idle_timer: asyncio.TimerHandle | None = None
-        self.address = ""
+
+    @property
+    def certificate(self) -> Mapping[str, Any] | None:
+        """What the other end has shown, in the form of `ssl`; None where it has shown nothing."""
+        shown: Mapping[str, Any] | None = self._transport.get_extra_info("peercert")
+        return shown
+
+    async def ended(self) -> None:
+        """Wait until the other end has gone."""
+        await asyncio.shield(self._gone)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, if the address has not too many connections already."""
+        """Begin, if it is taken."""
         self._loop = asyncio.get_running_loop()
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
-        self.address = str((transport.get_extra_info("peername") or ("",))[0])
         self._gone = self._loop.create_future()
         self._served = asyncio.Event()
         self._served.set()
@@ -81,7 +87,12 @@ class Connection(asyncio.Protocol):
         self._take_up()
 
     def eof_received(self) -> bool:
-        """The other end has said all that it had to say, and may be waiting for its answers."""
+        """The other end has said all that it had to say, and may be waiting for its answers; not so with TLS.
+
+        There, its end is the end of both directions.
+        """
+        if self._transport.get_extra_info("ssl_object") is not None:
+            return False
         self._farewell = self._loop.create_task(self.drain(self._link.terms.deadline_s))
         return True
 
@@ -101,7 +112,6 @@ class Connection(asyncio.Protocol):
         self._give_up()
         if not self._gone.done():
             self._gone.set_result(None)
-        self._on_close(self)
 
     def close(self, why: str) -> None:
         """End the connection for what came over it."""
@@ -119,7 +129,7 @@ class Connection(asyncio.Protocol):
                 await self._served.wait()
                 self._flush()
                 self._transport.close()
-                await asyncio.shield(self._gone)
+                await self.ended()
         except TimeoutError:
             self._transport.abort()
 

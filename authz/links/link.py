@@ -10,10 +10,10 @@ from authz.decision.outcomes import Reason
 from authz.engine.engine import Engine
 from authz.engine.requests import NoAnswer
 from authz.links.allowance import IN_FLIGHT_MAX, Allowance
-from authz.links.network import EchoTests, Network, Session
+from authz.links.network import SIGN_ONS_A_MINUTE, EchoTests, Network, Session
 from authz.links.translation import refusal_of, reply_of, request_of, totals_of, totals_reply_of
 from authz.metrics import Metrics
-from authz.security.module import SecurityModule
+from authz.security.module import SecurityModule, SecurityUnavailable
 from authz.wire.codec import Codec, Malformed
 from authz.wire.message import Message
 from authz.wire.rules import check_mandatory
@@ -34,7 +34,7 @@ class Terms(Struct, frozen=True):
     """What was agreed with an acquirer: its id (DE 32), what its messages must have, and what its link may take.
 
     `deadline_s` is from a request's arrival to its answer or its 91. A connection over which nothing has come for
-    `idle_probe_s` is probed (0: never). `in_flight_max` counts requests over all of the link's connections.
+    `idle_probe_s` is probed (0: never). `in_flight_max` and `sign_ons_a_minute` are for all of the link's connections.
     """
 
     acquirer: str
@@ -43,6 +43,7 @@ class Terms(Struct, frozen=True):
     deadline_s: float = DEADLINE_S
     idle_probe_s: float = IDLE_PROBE_S
     in_flight_max: int = IN_FLIGHT_MAX
+    sign_ons_a_minute: int = SIGN_ONS_A_MINUTE
 
 
 class Link:
@@ -58,7 +59,7 @@ class Link:
         self._engine = engine
         self._security = security
         self._now = now
-        self._network = Network(terms.acquirer, engine, now, metrics)
+        self._network = Network(terms.acquirer, engine, now, metrics, terms.sign_ons_a_minute)
 
     async def answer(self, frame: bytes, message: Message, session: Session, deadline: float) -> bytes | None:
         """Answer a message whose fields are well-formed. None: it was settled too late to be answered."""
@@ -69,6 +70,8 @@ class Link:
             reply = await self._reply(message, session, deadline)
         except Malformed as error:
             return await self.reject(error)
+        except SecurityUnavailable:  # nothing was verified, and a reply that needs a MAC can't be had either
+            return await self.refuse(message, Reason.UNAVAILABLE)
         return None if reply is None else await self._encode_answer(message, reply)
 
     async def reject(self, error: Malformed) -> bytes:
@@ -107,6 +110,8 @@ class Link:
         return await self._security.verify_mac(self.terms.acquirer, self.codec.covered(frame), message.mac)
 
     async def _reply(self, message: Message, session: Session, deadline: float) -> Message | None:
+        if self._is_anothers(message):
+            self.metrics.foreign_acquirer.labels(self.terms.acquirer).inc()
         match message.mti[1]:
             case _Class.NETWORK:
                 return await self._manage(message, session)
@@ -116,13 +121,13 @@ class Link:
                 return await self._pay(message, session, deadline)
 
     async def _manage(self, message: Message, session: Session) -> Message:
-        if message.acquirer is not None and not self._is_ours(message):
+        if self._is_anothers(message):
             return self._refusal(message, Reason.ACQUIRER_UNKNOWN)
         return await self._network.serve(message, session)
 
     async def _total(self, message: Message, session: Session, deadline: float) -> Message | None:
         request = totals_of(message, self.terms.acquirer, self._now(), deadline)
-        if not self._is_ours(message):
+        if self._is_anothers(message):
             return self._refusal(message, Reason.ACQUIRER_UNKNOWN)
         if self._must_sign_on(session):
             return self._refusal(message, Reason.NOT_SIGNED_ON)
@@ -132,13 +137,14 @@ class Link:
     async def _pay(self, message: Message, session: Session, deadline: float) -> Message | None:
         request = request_of(message, self.terms.acquirer, self._now(), deadline)
         # Another acquirer's request is for the engine to refuse: that refusal is recorded.
-        if self._is_ours(message) and self._must_sign_on(session):
+        if not self._is_anothers(message) and self._must_sign_on(session):
             return self._refusal(message, Reason.NOT_SIGNED_ON)
         answer = await self._engine.pay(request)
         return None if isinstance(answer, NoAnswer) else reply_of(message, answer)
 
-    def _is_ours(self, message: Message) -> bool:
-        return message.acquirer == self.terms.acquirer
+    def _is_anothers(self, message: Message) -> bool:
+        """Tell whether DE 32 names another acquirer; an 0800 may do without it."""
+        return message.acquirer not in (None, self.terms.acquirer)
 
     def _must_sign_on(self, session: Session) -> bool:
         return self.terms.sign_on_required and not session.signed_on

@@ -1,5 +1,7 @@
 """Network management (0800) of a link: what its acquirer may ask for, and the engine's own echo tests."""
 
+import asyncio
+from collections import deque
 from datetime import UTC
 
 from msgspec import Struct
@@ -14,7 +16,10 @@ from authz.wire.codec import Malformed
 from authz.wire.message import Elements, Message
 
 TRACE_MAX = 999_999
+SIGN_ONS_A_MINUTE = 60
+SIGN_ONS_A_MINUTE_MAX = 6_000
 
+_MINUTE_S = 60
 _REQUEST, _REPLY = "0800", "0810"
 _SIGN_ON, _SIGN_OFF, _KEY_CHANGE, _CUTOVER, _ECHO = "001", "002", "161", "201", "301"
 
@@ -25,11 +30,33 @@ class Session(Struct):
     signed_on: bool = False
 
 
+class SignOns:
+    """Takes at most so many sign-ons in any 60 seconds; one that isn't taken doesn't count.
+
+    >>> sign_ons = SignOns(a_minute=2)
+    >>> [sign_ons.take(at_s) for at_s in (0.0, 30.0, 59.9, 60.0, 60.1, 90.0)]
+    [True, True, False, True, False, True]
+    """
+
+    def __init__(self, a_minute: int) -> None:
+        self._newest = deque[float](maxlen=a_minute)
+
+    def take(self, at_s: float) -> bool:
+        """Tell whether one more is taken, at an instant in seconds of a clock that never runs backwards."""
+        if len(self._newest) == self._newest.maxlen and at_s - self._newest[0] < _MINUTE_S:
+            return False
+        self._newest.append(at_s)
+        return True
+
+
 class Network:
     """Serves one acquirer's 0800: what it changes is in the caller's `Session`, or the engine's."""
 
-    def __init__(self, acquirer: str, engine: Engine, now: Now, metrics: Metrics) -> None:
+    def __init__(
+        self, acquirer: str, engine: Engine, now: Now, metrics: Metrics, sign_ons_a_minute: int = SIGN_ONS_A_MINUTE
+    ) -> None:
         self._acquirer = acquirer
+        self._sign_ons = SignOns(sign_ons_a_minute)
         self._engine = engine
         self._now = now
         self._metrics = metrics
@@ -50,6 +77,10 @@ class Network:
         return await service(message, session)
 
     async def _sign_on(self, message: Message, session: Session) -> Message:
+        if not self._sign_ons.take(asyncio.get_running_loop().time()):
+            self._metrics.refused.labels(Reason.OVERLOADED).inc()
+            self._metrics.sign_ons_refused.labels(self._acquirer).inc()
+            return refusal_of(message, Reason.OVERLOADED)
         session.signed_on = True
         return refusal_of(message, Reason.APPROVED)
 

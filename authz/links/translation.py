@@ -60,6 +60,7 @@ def request_of(message: Message, link: str, instant: datetime, deadline: float) 
         secrets=Secrets(
             pan=pan,
             pin_block=message.pin_block,
+            key_serial=elements.key_serial,
             cvv2=elements.cvv2,
             chip=message.chip,
             card_sequence=message.card_sequence or "",

@@ -1,7 +1,8 @@
 """Cryptograms of chip cards: the ARQC in DE 55 verified, the ARPC that answers it made.
 
-Visa's cryptogram versions 10 and 18, which byte 3 of the issuer application data (9F10) tells apart. EMV Book 2:
-card keys by option A (18: option B, the same for PANs up to 16 digits), MAC by ISO 9797-1 algorithm 3.
+Visa's cryptogram versions 10 and 18, which byte 3 of the issuer application data (9F10) tells apart. EMV Book 2,
+annex A1: MAC by ISO 9797-1 algorithm 3; card keys by option A (10), from the last 16 digits of PAN and sequence
+number, or by option B (18), which for PANs of more than 16 digits takes their SHA-1 instead.
 """
 
 import re
@@ -39,7 +40,8 @@ _APPROVED = b"00"
 """ARPC response code: the issuer approves."""
 _STATUS_UPDATE = bytes.fromhex("00800000")
 """Card status update: the issuer approves, counters stay as they are (EMV Common Core Definitions)."""
-_NOT_RIGHT = ChipFinding(right=False, counter=0)
+NOT_RIGHT = ChipFinding(right=False, counter=0)
+"""Wrong, missing or ill-formed: the finding doesn't say which."""
 
 
 class _Answer(NamedTuple):
@@ -64,17 +66,17 @@ class ChipVerification:
         """
         tags = _tags(chip)
         if tags is None or not re.fullmatch("[0-9]{12,19}", pan):
-            return _NOT_RIGHT
+            return NOT_RIGHT
         sequence = sequence or tags.get("5F34", b"").hex() or "00"
         if not re.fullmatch("0?[0-9]{1,2}", sequence):
-            return _NOT_RIGHT
+            return NOT_RIGHT
         if (tags["9F02"].hex(), tags["5F2A"].hex()) != (amount.zfill(12), currency.zfill(4)):
-            return _NOT_RIGHT
+            return NOT_RIGHT
         # cryptography announces the end of the short keys that pyemv gives it; its version is pinned until then.
         with warnings.catch_warnings(action="ignore", category=CryptographyDeprecationWarning):
             answer = self._answer(pan, f"{int(sequence):02}", tags)
         if answer is None or not compare_digest(answer.expected, tags["9F26"]):
-            return _NOT_RIGHT
+            return NOT_RIGHT
         response = tlv.encode({"91": answer.authentication}).hex().upper()
         return ChipFinding(right=True, counter=int.from_bytes(tags["9F36"]), response=response)
 
@@ -96,11 +98,18 @@ class ChipVerification:
 
 
 def _tags(chip: str) -> Mapping[str, bytes] | None:
-    """Parse DE 55; None unless every tag that a cryptogram needs is there in its length."""
+    """Parse DE 55; None unless every tag that a cryptogram needs is there in its length.
+
+    What isn't the same bytes when it is encoded again could be read in two ways: a tag comes twice or inside another,
+    or a length is written longer than it need be.
+    """
     if len(chip) > CHIP_DIGITS_MAX:
         return None
     try:
-        tags = tlv.decode(bytes.fromhex(chip), flatten=True)
+        data = bytes.fromhex(chip)
+        tags = tlv.decode(data, flatten=True)
+        if tlv.encode(tags) != data:
+            return None
     except ValueError:
         return None
     lengths = {tag: len(value) for tag, value in tags.items()}

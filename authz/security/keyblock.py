@@ -6,8 +6,13 @@ are authenticated together, so that no key can be given another purpose on its w
 
 import warnings
 from collections.abc import Mapping
+from enum import StrEnum
+from hmac import digest
+from secrets import token_bytes
 from typing import Final
 
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.utils import CryptographyDeprecationWarning
 from msgspec import Struct
 from psec import tr31
@@ -21,6 +26,42 @@ AES_BYTES: Final = 32
 """The length of a `zmk` that is an AES key; shorter ones are triple DES. No key serves both."""
 COMPONENT: Final = "c"
 """First character of the key version where the block holds only a part of a key."""
+CHECK_BYTES: Final = 3
+"""The length of a check value: enough to tell keys apart, too little to tell anything of one."""
+
+
+class KeyKind(StrEnum):
+    """What a key is a key of, which says how its check value is made."""
+
+    TDES = "TDES"
+    """Triple DES: zeros, encrypted (ASC X9.24-1, legacy check value)."""
+    AES = "AES"
+    """The CMAC of a block of zeros (ASC X9.24-1-2017, annex A)."""
+    HMAC = "HMAC"
+    """The HMAC-SHA256 of a block of zeros."""
+
+    @classmethod
+    def of(cls, name: str, key: bytes) -> "KeyKind":
+        """Tell the kind of a key of that name in `KEY_BYTES`."""
+        if name == "token":
+            return cls.HMAC
+        return cls.AES if len(key) == AES_BYTES else cls.TDES
+
+    def check_value(self, key: bytes) -> str:
+        """Make a key's check value, in hexadecimal: three bytes by which people compare keys without seeing them.
+
+        >>> KeyKind.AES.check_value(bytes(32)), KeyKind.HMAC.check_value(bytes(32))
+        ('921105', '853C74')
+        """
+        match self:
+            case KeyKind.TDES:
+                return check_value(key)
+            case KeyKind.AES:
+                mac = CMAC(AES(key))
+                mac.update(bytes(16))
+                return mac.finalize()[:CHECK_BYTES].hex().upper()
+            case KeyKind.HMAC:
+                return digest(key, bytes(16), "sha256")[:CHECK_BYTES].hex().upper()
 
 
 class _Purpose(Struct, frozen=True, gc=False):
@@ -39,6 +80,18 @@ _PURPOSES: Final[Mapping[str, _Purpose]] = {
 
 The mode that stands first is the one for both directions.
 """
+
+
+def generate(name: str, length: int | None = None) -> bytes:
+    """Make a random key of a name and length (bytes) in `KEY_BYTES`; that of a triple DES key has odd parity.
+
+    Raises `KeyMalformed`.
+    """
+    key = token_bytes(length or KEY_BYTES[name][0])
+    require_length(name, key)
+    if KeyKind.of(name, key) is KeyKind.TDES:
+        return bytes(byte & 0xFE | (byte >> 1).bit_count() % 2 ^ 1 for byte in key)
+    return key
 
 
 def wrap(zmk: bytes, usage: ZoneKeyUsage, key: bytes) -> str:
@@ -102,7 +155,7 @@ def check_value(key: bytes) -> str:
     >>> check_value(bytes.fromhex("0123456789ABCDEFFEDCBA9876543210"))
     '08D7B4'
     """
-    return TripleDes(key).encrypt(bytes(BLOCK_BYTES))[:3].hex().upper()
+    return TripleDes(key).encrypt(bytes(BLOCK_BYTES))[:CHECK_BYTES].hex().upper()
 
 
 def _opened(zmk: bytes, block: str) -> tuple[tr31.Header, bytes] | None:

@@ -17,6 +17,10 @@ class SecurityError(Exception):
     """The security module could not do what was asked."""
 
 
+class SecurityUnavailable(SecurityError):
+    """The security module doesn't answer: nothing was verified, and nothing may be decided."""
+
+
 class KeyMissing(SecurityError):
     """No such key is loaded."""
 
@@ -42,7 +46,29 @@ class PinFinding(StrEnum):
     """No valid format for this PAN, or a PIN of another length than the card's."""
 
 
-class ChipFinding(Struct, frozen=True):
+class PinMethod(StrEnum):
+    """How what an issuer keeps of a PIN is made."""
+
+    PVV = "pvv"
+    """Visa's PIN verification value: four digits, made of the PIN's first four."""
+    IBM_3624 = "ibm3624"
+    """The IBM 3624 offset: as many digits as the PIN has, all of which it covers."""
+
+
+class PinCheck(Struct, frozen=True, gc=False):
+    """What an issuer keeps to verify a PIN: digits, and how they were made. Its repr shows no digit."""
+
+    method: PinMethod
+    value: str
+
+    def __repr__(self) -> str:
+        return f"PinCheck({self.method}, …)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("method", self.method)]
+
+
+class ChipFinding(Struct, frozen=True, gc=False):
     """What a chip's cryptogram turned out to be.
 
     `counter` is its ATC, 0 where the cryptogram isn't right: then nothing vouches for it. `response` is DE 55 for
@@ -82,12 +108,19 @@ class ImportedKey(Struct, frozen=True, gc=False):
 
 
 class SecurityModule(Protocol):
-    """What an authorizer asks of its security module. `zone` names the link whose keys are meant: its acquirer id."""
+    """What an authorizer asks of its security module. `zone` names the link whose keys are meant: its acquirer id.
 
-    async def verify_pin(self, zone: str, pin_block: str, pan: str, pvv: str) -> PinFinding:
-        """Verify a PIN block (16 hexadecimal digits, ISO format 0 or 3, under the zone PIN key) against a PVV.
+    Requests are asked about side by side, so a module across a network may gather them. One that doesn't answer in its
+    own patience raises `SecurityUnavailable` from any of its methods: the request is then answered 91.
+    """
 
-        Raises `KeyMissing`.
+    async def verify_pin(
+        self, zone: str, pin_block: str, pan: str, check: PinCheck, key_serial: str | None = None
+    ) -> PinFinding:
+        """Verify a PIN block (16 hexadecimal digits, ISO format 0 or 3) against what is kept of the PIN.
+
+        It is under the zone PIN key or, where a `key_serial` (20 hexadecimal digits) came with it, under that key of
+        a terminal with a key for each transaction (TDES DUKPT). Raises `KeyMissing`.
         """
 
     async def verify_cvv2(self, pan: str, expiry: str, cvv2: str) -> bool:
@@ -127,8 +160,8 @@ class SecurityModule(Protocol):
         use, restored again, changes nothing. Raises `KeyMissing` and `Sealed`.
         """
 
-    async def make_pvv(self, pan: str, pin: str) -> str:
-        """Make the four digits that verify a PIN."""
+    async def make_pin_check(self, method: PinMethod, pan: str, pin: str) -> PinCheck:
+        """Make what is to be kept of a PIN. Raises `Malformed`."""
 
     async def make_cvv2(self, pan: str, expiry: str) -> str:
         """Make the three digits for a card whose expiry is YYMM."""

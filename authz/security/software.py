@@ -1,54 +1,75 @@
 """The security module in software: keys in this process's memory, for tests, demos and small installations."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from authz.security.chip import ChipVerification
+from authz.security.chip import NOT_RIGHT, ChipVerification
+from authz.security.dukpt import Dukpt
 from authz.security.keyblock import check_value, unwrap
-from authz.security.keys import IssuerKeys, VaultKey, ZoneKeys
-from authz.security.module import ChipFinding, ImportedKey, KeyMissing, PinFinding, SecurityModule, ZoneKeyUsage
-from authz.security.vault import Vault
-from authz.security.verification import Cvv2, VisaPvv, same
+from authz.security.keys import IssuerKeys, VaultKey, VaultKeys, ZoneKeys
+from authz.security.module import (
+    ChipFinding,
+    ImportedKey,
+    KeyMissing,
+    PinCheck,
+    PinFinding,
+    PinMethod,
+    SecurityModule,
+)
+from authz.security.pin import PinBlocks
+from authz.security.vault import Vault, zone_key_context
+from authz.security.verification import Cvv2, Ibm3624, VisaPvv, same
 from authz.security.zone import Zone
 
 
 class SoftwareSecurityModule(SecurityModule):
     """A security module whose keys are given to it.
 
-    `zones` are the links by acquirer id; `vault` is the vault's master key (32 bytes); `pin_length` is the
-    number of digits of every PIN; `clock` counts the seconds for which an old key is honoured. Raises `KeyMalformed`
-    for keys that can't be used.
+    `zones` are the links by acquirer id; `vault` has the vault's keys, or the one that they derive from;
+    `pin_length` is the number of digits of every PIN; `clock` counts the seconds for which an old key is honoured.
+    What the issuer's keys verify may be made with an older one too. Raises `KeyMalformed` for keys that can't be used.
     """
 
     def __init__(
         self,
         issuer: IssuerKeys,
         zones: Mapping[str, ZoneKeys],
-        vault: bytes,
+        vault: VaultKeys | VaultKey,
         pin_length: int = 4,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._zones = {name: Zone(keys, pin_length, clock) for name, keys in zones.items()}
-        self._pvv = VisaPvv(issuer.pvk, issuer.pvki)
-        self._cvv2 = Cvv2(issuer.cvk)
-        self._chips = ChipVerification(issuer.imk_ac)
-        self._vault = Vault(VaultKey(vault))
+        self._dukpt = Dukpt(issuer.bdk)
+        self._pin_length = pin_length
+        older = issuer.older
+        pvks, indexes = (issuer.pvk, *older.pvk), (issuer.pvki, *older.pvki)
+        self._pin_checks: Mapping[PinMethod, Sequence[VisaPvv | Ibm3624]] = {
+            PinMethod.PVV: tuple(VisaPvv(pvk, index) for pvk, index in zip(pvks, indexes, strict=True)),
+            PinMethod.IBM_3624: tuple(map(Ibm3624, pvks)),
+        }
+        self._cvv2s = tuple(map(Cvv2, (issuer.cvk, *older.cvk)))
+        self._chips = tuple(map(ChipVerification, (issuer.imk_ac, *older.imk_ac)))
+        self._vault = Vault(vault)
 
-    async def verify_pin(self, zone: str, pin_block: str, pan: str, pvv: str) -> PinFinding:
-        """Open the PIN block and compare its PIN's PVV. Raises `KeyMissing`."""
-        for pin_blocks in self._zone(zone).pin_blocks.honoured():
+    async def verify_pin(
+        self, zone: str, pin_block: str, pan: str, check: PinCheck, key_serial: str | None = None
+    ) -> PinFinding:
+        """Open the PIN block and compare its PIN with what is kept of it. Raises `KeyMissing`."""
+        for pin_blocks in self._pin_blocks(zone, key_serial):
             pin = pin_blocks.open(pin_block, pan)
             if pin is not None:
-                return PinFinding.RIGHT if same(self._pvv.of(pan, pin), pvv) else PinFinding.WRONG
+                right = any(same(one.of(pan, pin), check.value) for one in self._pin_checks[check.method])
+                return PinFinding.RIGHT if right else PinFinding.WRONG
         return PinFinding.GARBLED
 
     async def verify_cvv2(self, pan: str, expiry: str, cvv2: str) -> bool:
         """Compare with the CVV2 of that card. Raises `Malformed`."""
-        return same(self._cvv2.of(pan, expiry), cvv2)
+        return any(same(one.of(pan, expiry), cvv2) for one in self._cvv2s)
 
     async def verify_cryptogram(self, pan: str, sequence: str, chip: str, amount: str, currency: str) -> ChipFinding:
         """Verify a chip's ARQC (Visa CVN 10 and 18) and make the ARPC."""
-        return self._chips.verify(pan, sequence, chip, amount, currency)
+        findings = (one.verify(pan, sequence, chip, amount, currency) for one in self._chips)
+        return next((finding for finding in findings if finding.right), NOT_RIGHT)
 
     async def verify_mac(self, zone: str, covered: bytes, mac: str) -> bool:
         """Compare with the MAC of these bytes. Raises `KeyMissing`."""
@@ -61,7 +82,7 @@ class SoftwareSecurityModule(SecurityModule):
     async def import_key(self, zone: str, block: str) -> ImportedKey:
         """Open a key block and seal its key under the vault's. Raises `KeyBlockRefused` and `KeyMissing`."""
         usage, key = unwrap(self._zone(zone).zmk, block)
-        return ImportedKey(usage, check_value(key), self._vault.seal(key, _context(zone, usage)))
+        return ImportedKey(usage, check_value(key), self._vault.seal(key, zone_key_context(zone, usage)))
 
     async def use_key(self, zone: str, key: ImportedKey) -> None:
         """Change a key of a link. Raises `KeyMissing` and `Sealed`."""
@@ -71,13 +92,13 @@ class SoftwareSecurityModule(SecurityModule):
         """Put a kept key back into use. Raises `KeyMissing` and `Sealed`."""
         self._zone(zone).succession(key.usage).restore(self._opened(zone, key))
 
-    async def make_pvv(self, pan: str, pin: str) -> str:
-        """Make a PIN's PVV. Raises `Malformed`."""
-        return self._pvv.of(pan, pin)
+    async def make_pin_check(self, method: PinMethod, pan: str, pin: str) -> PinCheck:
+        """Make what is to be kept of a PIN. Raises `Malformed`."""
+        return PinCheck(method, self._pin_checks[method][0].of(pan, pin))
 
     async def make_cvv2(self, pan: str, expiry: str) -> str:
         """Make a card's CVV2. Raises `Malformed`."""
-        return self._cvv2.of(pan, expiry)
+        return self._cvv2s[0].of(pan, expiry)
 
     def token(self, pan: str) -> bytes:
         """Name a PAN. Raises `Malformed`."""
@@ -91,16 +112,18 @@ class SoftwareSecurityModule(SecurityModule):
         """Open what was sealed. Raises `Sealed`."""
         return self._vault.unseal(sealed, context)
 
+    def _pin_blocks(self, zone: str, key_serial: str | None) -> tuple[PinBlocks, ...]:
+        """What a PIN block may be under, the likeliest first: none, where a key serial number names no key."""
+        if key_serial is None:
+            return self._zone(zone).pin_blocks.honoured()
+        key = self._dukpt.pin_key(key_serial)
+        return () if key is None else (PinBlocks(key, self._pin_length),)
+
     def _opened(self, zone: str, key: ImportedKey) -> bytes:
-        return self._vault.unseal(key.sealed, _context(zone, key.usage))
+        return self._vault.unseal(key.sealed, zone_key_context(zone, key.usage))
 
     def _zone(self, zone: str) -> Zone:
         try:
             return self._zones[zone]
         except KeyError:
             raise KeyMissing(f"no keys are loaded for link {zone}") from None
-
-
-def _context(zone: str, usage: ZoneKeyUsage) -> bytes:
-    """What a kept key is sealed for."""
-    return f"zone key {usage} {zone}".encode()

@@ -34,3 +34,9 @@ class TripleDes:
     def chain(self, blocks: bytes) -> bytes:
         """Encrypt one or more blocks, each mixed with the one before it from zero on; return the last 8 bytes."""
         return self._chain.encryptor().update(blocks)[-BLOCK_BYTES:]
+
+
+def encrypt_once(key: bytes, block: bytes) -> bytes:
+    """Encrypt 8 bytes under a key that is used for nothing else, without what `TripleDes` keeps."""
+    assert len(block) == BLOCK_BYTES
+    return Cipher(TripleDES((key * 3)[:24]), ECB()).encryptor().update(block)  # noqa: S305  a single block

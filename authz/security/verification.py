@@ -1,4 +1,4 @@
-"""The digits that verify a PIN or a card, made from the issuer's keys (Visa's PVV and CVV2)."""
+"""The digits that verify a PIN or a card, made from the issuer's keys: Visa's PVV and CVV2, IBM 3624 offsets."""
 
 import re
 from hmac import compare_digest
@@ -9,6 +9,11 @@ from authz.security.tdes import TripleDes
 CVV2_SERVICE_CODE = "000"
 """Stands where a stripe's service code would, so that what is printed can't be computed from what is read."""
 
+DECIMALIZATION_TABLE = "0123456789012345"
+"""The decimal digit that stands for each hexadecimal one in a natural PIN (IBM 3624): the customary table."""
+VALIDATION_DIGITS_MAX = 12
+"""IBM 3624 validation data: the PAN's last digits without the check digit, as in a PIN block, filled up with F."""
+
 _PAN = re.compile("[0-9]{12,19}")
 _PIN = re.compile("[0-9]{4,12}")
 _INDEX = re.compile("[0-9]")
@@ -16,6 +21,7 @@ _EXPIRY = re.compile("[0-9]{4}")
 _SERVICE_CODE = re.compile("[0-9]{3}")
 
 _DIGITS_ALONE = str.maketrans("", "", "abcdef")
+_NATURAL = str.maketrans("0123456789abcdef", DECIMALIZATION_TABLE)
 _LETTERS_AS_DIGITS = str.maketrans("abcdef", "012345", "0123456789")
 
 
@@ -36,6 +42,26 @@ class VisaPvv:
         account = _shaped("PAN", _PAN, pan)[-12:-1]
         digits = _shaped("PIN", _PIN, pin)[:4]
         return decimalized(self._cipher.encrypt(bytes.fromhex(account + self._index + digits)), 4)
+
+
+class Ibm3624:
+    """Makes IBM 3624 offsets: what must be added to a card's natural PIN, digit by digit without carry, for its PIN.
+
+    The natural PIN is the start of the encrypted validation data, decimalized. No input of a PVV under the same key
+    is ever validation data, for the fill isn't decimal.
+    """
+
+    __slots__ = ("_cipher",)
+
+    def __init__(self, pvk: bytes) -> None:
+        self._cipher = TripleDes(pvk)
+
+    def of(self, pan: str, pin: str) -> str:
+        """Make the offset, as long as the PIN. Raises `Malformed`: a PAN has 12 to 19 digits, a PIN 4 to 12."""
+        account = _shaped("PAN", _PAN, pan)[:-1][-VALIDATION_DIGITS_MAX:]
+        natural = self._cipher.encrypt(bytes.fromhex(account.ljust(16, "F"))).hex().translate(_NATURAL)
+        digits = _shaped("PIN", _PIN, pin)
+        return "".join(str((int(own) - int(given)) % 10) for own, given in zip(digits, natural, strict=False))
 
 
 class Cvv2:

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from authz.engine import schema
-from authz.engine.zone_keys import MemoryZoneKeys, PostgresZoneKeys, ZoneKeyStore
+from authz.engine.zone_keys import MemoryZoneKeys, PostgresZoneKeys, ZoneKeyStore, changed_keys
 from authz.security.module import ImportedKey, ZoneKeyUsage
 from ledger.store import Unavailable
 from tests.conftest import Database
@@ -72,6 +72,8 @@ async def test_people_see_since_when_a_key_is_there(kept: Database) -> None:
     assert tuple(first)[:3] == ("970001", "P0", "08D7B4")
     assert tuple(second)[:3] == ("970001", "P0", "CB9DEA")
     assert second["since"] > first["since"]
+    for url in (kept.url, kept.finance_url):
+        assert list(await changed_keys(url)) == [("970001", ZoneKeyUsage.PIN, "CB9DEA", second["since"])]
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await finance.fetch("SELECT sealed FROM authz.zone_key")
     await finance.close()
@@ -97,7 +99,7 @@ async def test_only_a_keys_two_usages_have_a_place(kept: Database) -> None:
 async def test_without_a_database_they_are_unavailable(kept: Database) -> None:
     """And the error holds neither the address nor the key."""
     keys = PostgresZoneKeys(kept.url.replace(kept.name, "absent"))
-    for attempt in (keys.put("970001", PIN_A), keys.all()):
+    for attempt in (keys.put("970001", PIN_A), keys.all(), changed_keys(kept.url.replace(kept.name, "absent"))):
         with pytest.raises(Unavailable, match=r"^the zone keys can't be reached$"):
             await attempt
     await keys.close()

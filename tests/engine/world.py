@@ -35,7 +35,8 @@ from authz.engine.limits import Limits
 from authz.engine.requests import Answer, NoAnswer, Request, Secrets
 from authz.metrics import Metrics
 from authz.programmes import shipped
-from authz.security.keys import IssuerKeys, ZoneKeys
+from authz.security.keys import IssuerKeys, VaultKey, ZoneKeys
+from authz.security.module import PinMethod
 from authz.security.software import SoftwareSecurityModule
 from ledger import accounts
 from ledger.chain import GENESIS, record_hash
@@ -61,7 +62,7 @@ pin_pad = PinPad(ZONE_KEY.hex())
 def module() -> SoftwareSecurityModule:
     keys = IssuerKeys(pvk=bytes(range(16)), cvk=bytes(range(16)), imk_ac=bytes(range(16)), bdk=bytes(range(16)))
     zone = ZoneKeys(ZONE_KEY, bytes(range(16)), bytes(range(16)))
-    return SoftwareSecurityModule(keys, {LINK: zone, OTHER_LINK: zone}, bytes(32))
+    return SoftwareSecurityModule(keys, {LINK: zone, OTHER_LINK: zone}, VaultKey(bytes(32)))
 
 
 class World:
@@ -218,8 +219,8 @@ class House:
         """Give a holder a card with vouchers on it; return its number."""
         holder, card, pan = holder_of(number), CardId(f"c{number}"), pan_of(number)
         partition = self.engine.partition_of(holder)
-        pvv = await self.world.security.make_pvv(pan, PIN)
-        await self.cards.add(card, holder, partition, pan, "2806", pvv)
+        check = await self.world.security.make_pin_check(PinMethod.PVV, pan, PIN)
+        await self.cards.add(card, holder, partition, pan, "2806", check)
         await self.administer(Enrol(holder, "E1"), f"enrolment {holder}")
         await self.administer(IssueCard(holder, card, "apetiz", 1, "2806"), f"card {card}")
         load = Load(holder, "90", "2026", date(2026, 1, 1), date(2027, 2, 28), Cents(cents))

@@ -1,6 +1,7 @@
 """A link server on a real loopback socket, with a scripted engine behind it and a bare client before it."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
@@ -13,8 +14,9 @@ from authz.decision.outcomes import Reason, Reply
 from authz.engine.requests import Answer, KeyChange, NoAnswer, Request, TotalsRequest
 from authz.links.link import Link, Terms
 from authz.links.server import LinkServer
+from authz.links.tls import Tls
 from authz.metrics import Metrics
-from authz.security.keys import IssuerKeys, ZoneKeys
+from authz.security.keys import IssuerKeys, VaultKey, ZoneKeys
 from authz.security.software import SoftwareSecurityModule
 from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
@@ -104,23 +106,23 @@ class Client:
 class Line:
     """A server, its engine, and clients of it."""
 
-    def __init__(self, terms: Terms, dialect: str = "iso87ascii") -> None:
+    def __init__(self, terms: Terms, dialect: str = "iso87ascii", tls: Tls | None = None) -> None:
         self.engine = ScriptedEngine()
         self.codec = Codec(shipped(dialect))
         self.metrics = Metrics()
         self.security = SoftwareSecurityModule(
             IssuerKeys(bytes(16), bytes(16), bytes(16), bytes(16)),
             {ACQUIRER: ZoneKeys(bytes(range(16)), bytes(range(16)), bytes(range(16)))},
-            bytes(32),
+            VaultKey(bytes(32)),
         )
         self.logged: list[tuple[Any, ...]] = []
         engine: Any = self.engine
         self.link = Link(terms, self.codec, engine, self.security, SimulatedClock(NOON), self.metrics)
-        self.server = LinkServer(self.link, lambda *words, **fields: self.logged.append((*words, fields)))
+        self.server = LinkServer(self.link, lambda *words, **fields: self.logged.append((*words, fields)), tls)
         self._clients: list[Client] = []
 
-    async def connect(self) -> Client:
-        reader, writer = await asyncio.open_connection(HOST, self.server.port)
+    async def connect(self, tls: ssl.SSLContext | None = None) -> Client:
+        reader, writer = await asyncio.open_connection(HOST, self.server.port, ssl=tls)
         self._clients.append(Client(self.codec, reader, writer))
         return self._clients[-1]
 
@@ -150,8 +152,9 @@ class Line:
 async def line_of(
     terms: Terms = Terms(ACQUIRER),  # noqa: B008, frozen
     dialect: str = "iso87ascii",
+    tls: Tls | None = None,
 ) -> AsyncIterator[Line]:
-    line = Line(terms, dialect)
+    line = Line(terms, dialect, tls)
     await line.server.start(HOST, 0)
     try:
         yield line

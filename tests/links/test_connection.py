@@ -1,14 +1,12 @@
 """A connection carries any number of requests at once; replies come in any order (docs/interface.md)."""
 
 import asyncio
+import errno
 import socket
 import struct
-from collections.abc import Awaitable, Callable
-from functools import wraps
 from itertools import count
 
 import pytest
-import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,27 +16,8 @@ from authz.links import connection, server
 from authz.links.allowance import IN_FLIGHT_MAX
 from authz.wire.message import Message
 from tests.links.lines import Line, approve, line_of, purchase, until
+from tests.links.loops import on_both_loops
 from tests.links.transports import joined
-
-Scene = Callable[[Line], Awaitable[None]]
-
-
-def on_both_loops(scene: Scene) -> Callable[[str], None]:
-    """Play a scene on asyncio's own loop and on uvloop, whose transports differ."""
-
-    @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-    @wraps(scene)
-    def test(loop: str) -> None:
-        async def play() -> None:
-            async with line_of() as line:
-                await scene(line)
-
-        factory = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(play())
-
-    del test.__wrapped__  # type: ignore[attr-defined]  # pytest would read the scene's arguments
-    return test
 
 
 @on_both_loops
@@ -180,6 +159,29 @@ async def test_a_connection_that_was_accepted_while_the_server_closed_is_closed_
     made, _ = joined(line)
     assert made._transport.is_closing()
     assert line.closed("stopping") == 1
+
+
+async def test_a_connection_that_the_system_cannot_accept_now_is_accepted_later(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of descriptors, it waits in the backlog."""
+    monkeypatch.setattr(server, "ACCEPT_AGAIN_S", 0)
+    line.engine.script = approve
+    loop = asyncio.get_running_loop()
+    accept, failures = loop.sock_accept, [OSError(errno.EMFILE, "Too many open files")] * 2
+
+    async def sometimes(listening: socket.socket) -> tuple[socket.socket, object]:
+        if failures:
+            raise failures.pop()
+        return await accept(listening)
+
+    first = await line.connect()
+    assert (await first.ask(purchase(1))).response_code == "00"
+    monkeypatch.setattr(loop, "sock_accept", sometimes)
+    for trace in (2, 3):  # the first is taken by the acceptance that was under way
+        assert (await (await line.connect()).ask(purchase(trace))).response_code == "00"
+    assert line.logged == [("connection not accepted", {"error": "OSError"})] * 2
+    assert (await first.ask(purchase(4))).response_code == "00"
 
 
 async def test_an_address_has_so_many_connections_and_no_more(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

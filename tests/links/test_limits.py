@@ -169,22 +169,27 @@ async def test_the_system_notices_a_dead_host(line: Line, option: str) -> None:
         ("in_flight_max", "0"),
         ("in_flight_max", "1025"),
         ("in_flight_max", "1.5"),
+        ("sign_ons_a_minute", "0"),
+        ("sign_ons_a_minute", "6001"),
     ],
 )
 def test_a_limit_out_of_its_range_is_refused_by_name(tmp_path: Path, key: str, text: str) -> None:
     with pytest.raises(config.ConfigInvalid, match=key):
-        config.read(configured(tmp_path, f"{key} = {text}"))
+        config.read(configured(tmp_path, f"{key} = {text}"), demo=True)
 
 
 def test_limits_are_terms_of_the_link(tmp_path: Path) -> None:
-    said = config.read(configured(tmp_path, "deadline_s = 2.5\nidle_probe_s = 0\nin_flight_max = 16"))
-    assert said.links[0].terms == Terms("970002", deadline_s=2.5, idle_probe_s=0, in_flight_max=16)
+    said = config.read(
+        configured(tmp_path, "deadline_s = 2.5\nidle_probe_s = 0\nin_flight_max = 16\nsign_ons_a_minute = 5"), demo=True
+    )
+    assert said.links[0].terms == Terms("970002", deadline_s=2.5, idle_probe_s=0, in_flight_max=16, sign_ons_a_minute=5)
 
 
 def test_by_default_they_are_as_the_interface_says(tmp_path: Path) -> None:
-    """5 s, 60 s, 1,024."""
-    terms = config.read(configured(tmp_path, "")).links[0].terms
+    """5 s, 60 s, 1,024, and 60 sign-ons a minute."""
+    terms = config.read(configured(tmp_path, ""), demo=True).links[0].terms
     assert (terms.deadline_s, terms.idle_probe_s, terms.in_flight_max) == (5, 60, 1_024)
+    assert terms.sign_ons_a_minute == 60
 
 
 def configured(folder: Path, link: str) -> Path:

@@ -92,6 +92,23 @@ async def test_another_acquirers_totals_are_refused_58(line: Line) -> None:
     assert line.counted("authz_refused_total", reason="ACQUIRER_UNKNOWN") == 1
 
 
+@pytest.mark.parametrize("message", [purchase(), financial("0421"), financial("0500"), network("301")])
+async def test_another_acquirers_message_is_an_alarm(line: Line, message: Message) -> None:
+    line.engine.script = approve
+    client = await line.connect()
+    for acquirer in (ACQUIRER, "970099", "970099"):
+        await client.ask(replace(message, acquirer=acquirer))
+    assert line.counted("authz_foreign_acquirer_total", link=ACQUIRER) == 2
+
+
+async def test_an_acquirer_that_is_not_named_or_not_proven_is_no_alarm(line: Line) -> None:
+    """DE 32 is optional in an 0800; who sends a wrong MAC isn't the acquirer at all."""
+    client = await line.connect()
+    assert (await client.ask(network("301"))).response_code == "00"
+    assert (await client.ask(purchase(1, acquirer="970099", mac="0" * 16))).reason == "MAC_WRONG"
+    assert not line.counted("authz_foreign_acquirer_total", link=ACQUIRER)
+
+
 @pytest.mark.parametrize("mti", ["0500", "0501", "0520", "0521"])
 async def test_totals_are_the_engines_to_make(line: Line, mti: str) -> None:
     reply = await (await line.connect()).ask(financial(mti))

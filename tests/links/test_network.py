@@ -4,10 +4,13 @@ from collections.abc import Awaitable, Callable
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from authz.decision.outcomes import Reason
 from authz.links.link import Terms
+from authz.links.network import SignOns
 from authz.wire.message import Elements, Message
 from tests.links.lines import ACQUIRER, Line, approve, financial, line_of, network, purchase
 
@@ -117,3 +120,31 @@ async def test_a_connection_signs_on_and_off_for_itself() -> None:
         assert (await other.ask(purchase(3))).response_code == "91", "each connection signs on for itself"
         await client.ask(network("002"))
         assert (await client.ask(purchase(4))).reason == "NOT_SIGNED_ON"
+
+
+@given(steps=st.lists(st.integers(0, 40), max_size=60), a_minute=st.integers(1, 5))
+def test_a_sign_on_is_taken_unless_so_many_were_in_the_last_minute(steps: list[int], a_minute: int) -> None:
+    sign_ons, taken, at = SignOns(a_minute), list[int](), 0
+    for step in steps:
+        at += step
+        expected = sum(at - 60 < one for one in taken) < a_minute
+        assert sign_ons.take(at) == expected
+        taken += [at] * expected
+
+
+async def test_more_sign_ons_than_a_minute_allows_get_91_and_hinder_nobody_who_signed_on() -> None:
+    """Over all of the link's connections."""
+    async with line_of(Terms(ACQUIRER, sign_on_required=True, sign_ons_a_minute=2)) as line:
+        line.engine.script = approve
+        client, other, late = await line.connect(), await line.connect(), await line.connect()
+        for one in (client, other):
+            assert (await one.ask(network("001"))).response_code == "00"
+        for one in (late, client):
+            reply = await one.ask(network("001"))
+            assert (reply.mti, reply.response_code, reply.reason) == ("0810", "91", "OVERLOADED")
+        assert line.counted("authz_sign_ons_refused_total", link=ACQUIRER) == 2
+        assert line.counted("authz_refused_total", reason="OVERLOADED") == 2
+        assert (await client.ask(purchase(1))).response_code == "00", "it is signed on as before"
+        assert (await late.ask(purchase(2))).reason == "NOT_SIGNED_ON"
+        for one in (client, other, late):
+            assert (await one.ask(network("301"))).response_code == "00"

@@ -36,7 +36,7 @@ class BareTransport(asyncio.Transport):
 def joined(line: Line) -> tuple[Connection, BareTransport]:
     """A connection of this server."""
     transport = BareTransport()
-    made = Connection(line.link, line.server._opened, line.server._closed, line.server._log)
+    made = Connection(line.link, line.server._opened, line.server._log)
     made.connection_made(transport)
     line.server._connections.discard(made)
     return made, transport

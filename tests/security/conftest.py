@@ -2,7 +2,7 @@
 
 import pytest
 
-from authz.security.keys import IssuerKeys, ZoneKeys
+from authz.security.keys import IssuerKeys, VaultKey, ZoneKeys
 from authz.security.software import SoftwareSecurityModule
 
 LINK = {
@@ -32,4 +32,4 @@ def issuer() -> IssuerKeys:
 
 @pytest.fixture(scope="session")
 def module(zone: ZoneKeys, issuer: IssuerKeys) -> SoftwareSecurityModule:
-    return SoftwareSecurityModule(issuer, {"970001": zone}, VAULT)
+    return SoftwareSecurityModule(issuer, {"970001": zone}, VaultKey(VAULT))

@@ -1,14 +1,15 @@
-"""Chip cryptograms: Visa CVN 10 and 18, against vectors from a hardware module and against pyemv's own classes."""
+"""Chip cryptograms: Visa CVN 10 and 18, against pyemv's own classes; published ones: test_published_vectors.py."""
 
 import warnings
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyemv import tlv
+from pyemv import ac, kd, tlv
 from pyemv.cvn import VisaCVN10, VisaCVN18
 
 from authz.security.chip import ChipVerification
+from authz.security.keys import IssuerKeys, OlderKeys, VaultKey
 from authz.security.module import ChipFinding
 from authz.security.software import SoftwareSecurityModule
 
@@ -29,7 +30,7 @@ TRANSACTION = {
     "82": "1800",
     "9F36": "001C",
 }
-"""pyemv's tests/test_cvn_hsm.py (Visa CVN 10 and 18), whose cryptograms a hardware module made."""
+"""A transaction of pyemv's tests/test_cvn_hsm.py, whose cryptograms below a hardware module made."""
 CVN_10 = TRANSACTION | {"9F10": "06010A03A06010", "9F26": "29CCA15AE665FA2E"}
 CVN_18 = TRANSACTION | {"9F10": "06011203A0B800", "9F26": "7A788EA6B8A3E733"}
 VECTORS = pytest.mark.parametrize("tags", [CVN_10, CVN_18], ids=["CVN 10", "CVN 18"])
@@ -42,13 +43,8 @@ def verify(
     return ChipVerification(MASTER).verify(pan, sequence, tlv.encode(tags).hex().upper(), amount, currency)
 
 
-def test_the_hardware_modules_cvn_10_is_right_and_answered() -> None:
-    """ARPC method 1 over response code 00, from the same vectors; tag 91 is the ARPC and that code."""
-    assert verify(CVN_10) == ChipFinding(right=True, counter=0x1C, response="910A28993816AFAE4AEB3030")
-
-
-def test_the_hardware_modules_cvn_18_is_right_and_answered() -> None:
-    """ARPC method 2: four bytes and the card status update, in which the issuer approves."""
+def test_cvn_18_is_answered_by_arpc_method_2() -> None:
+    """EMV Book 2, 8.2.2: four bytes and the card status update, in which the issuer approves."""
     finding = verify(CVN_18)
     card = VisaCVN18(MASTER, MASTER, MASTER, PAN, "00")
     update = bytes.fromhex("00800000")
@@ -147,6 +143,81 @@ def test_malformed_chip_data_is_not_right(chip: str) -> None:
     assert ChipVerification(MASTER).verify(PAN, "00", chip, "000000004000", "124") == NOT_RIGHT
 
 
+def encoded(tags: dict[str, str], *names: str) -> str:
+    return tlv.encode({name: tags[name] for name in names or tags}).hex()
+
+
+def wrapped(tags: dict[str, str], template: str, *names: str) -> str:
+    return tlv.encode({template: {name: tags[name] for name in names}}).hex()
+
+
+@VECTORS
+def test_every_tag_comes_once_and_stands_in_no_other(tags: dict[str, str]) -> None:
+    """A tag that comes twice, or within a template, could be read in two ways: nothing of it is believed."""
+    whole, rest = encoded(tags), encoded({name: value for name, value in tags.items() if name != "9F36"})
+    refused = {
+        "twice the same": whole + encoded(tags, "9F36"),
+        "twice, the first another": "9F3602FFFF" + whole,
+        "twice, the second another": whole + "9F3602FFFF",
+        "twice, one that isn't covered": whole + "9F270180" * 2,
+        "all in a template": wrapped(tags, "77", *tags),
+        "one in a template": rest + wrapped(tags, "E0", "9F36"),
+        "again in a template": whole + wrapped(tags, "E0", "9F36"),
+        "an empty template": whole + "E000",
+        "the counter's length in two bytes": rest + "9F368102001C",
+        "the counter's length in three bytes": rest + "9F36820002001C",
+        "a length of no length": whole + "9F2780",
+        "what is left over": whole + "00",
+    }
+    read = {
+        name: ChipVerification(MASTER).verify(PAN, "00", chip, "000000004000", "124") for name, chip in refused.items()
+    }
+    assert read == dict.fromkeys(refused, NOT_RIGHT)
+    assert verify(tags).right
+
+
+@VECTORS
+def test_what_else_is_in_de_55_and_in_which_order_does_not_matter(tags: dict[str, str]) -> None:
+    others = {"84": "A0000000031010", "9F33": "E0F8C8", "9F27": "80", "9F34": "420300"}
+    assert verify(dict(reversed(tags.items())) | others).right
+
+
+def test_templates_within_templates_are_refused_however_deep() -> None:
+    """The deepest that DE 55 can carry: the parser calls itself once a level."""
+    chip = ""
+    while len(deeper := _in_template(chip)) <= 998:
+        chip = deeper
+    assert ChipVerification(MASTER).verify(PAN, "00", chip, "000000004000", "124") == NOT_RIGHT
+
+
+def _in_template(content: str) -> str:
+    length = len(content) // 2
+    return (
+        "E0" + (f"{length:02X}" if length < 128 else f"81{length:02X}" if length < 256 else f"82{length:04X}") + content
+    )
+
+
+@given(
+    st.text("0123456789", min_size=12, max_size=19),
+    st.integers(0, 99),
+    st.sampled_from([10, 18]),
+    st.sampled_from([kd.derive_icc_mk_a, kd.derive_icc_mk_b]),
+)
+def test_cvn_10_is_made_with_option_a_and_cvn_18_with_option_b(pan, sequence, version, derive) -> None:
+    """EMV Book 2, A1.4: the options differ for PANs of more than 16 digits, and only there."""
+    application_data = bytes([6, 1, version, 3, 0xA0, 0xB8, 0])
+    covered = b"".join(map(bytes.fromhex, TRANSACTION.values()))
+    card = derive(MASTER, pan, f"{sequence:02}")
+    if version == 10:
+        arqc = ac.generate_ac(card, covered + application_data[3:7], ac.PaddingType.VISA)
+    else:
+        session = kd.derive_common_sk(card, bytes.fromhex(TRANSACTION["9F36"]) + bytes(6))
+        arqc = ac.generate_ac(session, covered + application_data, ac.PaddingType.EMV)
+    tags = TRANSACTION | {"9F10": application_data.hex(), "9F26": arqc.hex()}
+    own_option = (derive is kd.derive_icc_mk_a) is (version == 10)
+    assert verify(tags, pan, f"{sequence:02}").right is (own_option or len(pan) <= 16)
+
+
 @given(st.binary(max_size=499))
 def test_random_chip_data_is_not_right(chip: bytes) -> None:
     assert ChipVerification(MASTER).verify(PAN, "00", chip.hex(), "000000004000", "124") == NOT_RIGHT
@@ -172,6 +243,27 @@ async def test_the_module_answers_a_demo_card(module: SoftwareSecurityModule) ->
     finding = await module.verify_cryptogram(pan, "", chip, "000000001250", "978")
     assert (finding.right, finding.counter) == (True, 0x1C)
     assert not (await module.verify_cryptogram(pan, "", chip, "000000001251", "978")).right
+
+
+@VECTORS
+async def test_a_card_made_with_an_older_master_key_still_verifies(tags: dict[str, str]) -> None:
+    """And only with one that is still honoured."""
+    arguments = (PAN, "00", encoded(tags), "000000004000", "124")
+    for older, right in (((MASTER,), True), ((MASTER[::-1], MASTER), True), ((MASTER[::-1],), False), ((), False)):
+        keys = IssuerKeys(pvk=bytes(16), cvk=bytes(16), imk_ac=bytes(16), bdk=bytes(16), older=OlderKeys(imk_ac=older))
+        finding = await SoftwareSecurityModule(keys, {}, VaultKey(bytes(32))).verify_cryptogram(*arguments)
+        assert finding == (verify(tags) if right else NOT_RIGHT)
+
+
+@given(
+    pan=st.text(),
+    sequence=st.text(),
+    chip=st.text() | st.just(tlv.encode(CVN_18).hex()),
+    amount=st.text(),
+    currency=st.text(),
+)
+def test_whatever_the_message_says_nothing_raises(pan, sequence, chip, amount, currency) -> None:
+    assert ChipVerification(MASTER).verify(pan, sequence, chip, amount, currency) == NOT_RIGHT
 
 
 def test_no_warning_of_the_libraries_escapes() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz.security.keyblock import check_value, wrap
-from authz.security.keys import IssuerKeys, ZoneKeys
+from authz.security.keys import IssuerKeys, VaultKey, ZoneKeys
 from authz.security.mac import RetailMac
 from authz.security.module import (
     OLD_KEY_HONOURED_S,
@@ -17,6 +17,7 @@ from authz.security.module import (
     KeyBlockRefused,
     KeyMissing,
     PinFinding,
+    PinMethod,
     Sealed,
     ZoneKeyUsage,
 )
@@ -46,7 +47,7 @@ class Office:
     def restart(self) -> None:
         """The module forgets everything but its configuration."""
         zones = {LINK: self.zone, OTHER_LINK: self.zone}
-        self.module = SoftwareSecurityModule(self.issuer, zones, VAULT, clock=lambda: self.now)
+        self.module = SoftwareSecurityModule(self.issuer, zones, VaultKey(VAULT), clock=lambda: self.now)
 
     def key(self, usage: ZoneKeyUsage, letter: str) -> bytes:
         configured = self.zone.zpk if usage is ZoneKeyUsage.PIN else self.zone.zak
@@ -65,7 +66,9 @@ class Office:
 
     async def _honours_pin(self, link: str, key: bytes) -> bool:
         block = TripleDes(key).encrypt(psec.pinblock.encode_pinblock_iso_0(PIN, PAN)).hex()
-        finding = await self.module.verify_pin(link, block, PAN, await self.module.make_pvv(PAN, PIN))
+        finding = await self.module.verify_pin(
+            link, block, PAN, await self.module.make_pin_check(PinMethod.PVV, PAN, PIN)
+        )
         assert finding is not PinFinding.WRONG
         return finding is PinFinding.RIGHT
 
@@ -169,7 +172,7 @@ async def test_a_wrong_pin_under_the_new_key_is_wrong_and_not_tried_under_the_ol
     await office.change(ZoneKeyUsage.PIN, "A")
     for key in (KEYS["A"], office.zone.zpk):
         block = TripleDes(key).encrypt(psec.pinblock.encode_pinblock_iso_0("7392", PAN)).hex()
-        pvv = await office.module.make_pvv(PAN, PIN)
+        pvv = await office.module.make_pin_check(PinMethod.PVV, PAN, PIN)
         assert await office.module.verify_pin(LINK, block, PAN, pvv) is PinFinding.WRONG
 
 
@@ -180,7 +183,10 @@ async def test_a_triple_length_pin_key_is_taken(office: Office) -> None:
     )
     office.now += 60
     block = TripleDes(key).encrypt(psec.pinblock.encode_pinblock_iso_0(PIN, PAN)).hex()
-    assert await office.module.verify_pin(LINK, block, PAN, await office.module.make_pvv(PAN, PIN)) is PinFinding.RIGHT
+    assert (
+        await office.module.verify_pin(LINK, block, PAN, await office.module.make_pin_check(PinMethod.PVV, PAN, PIN))
+        is PinFinding.RIGHT
+    )
 
 
 @USAGES

@@ -14,27 +14,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.Cryptography
 halves = st.binary(min_size=8, max_size=8)
 
 
-@pytest.mark.parametrize(
-    ("key", "covered", "mac"),
-    [
-        pytest.param(
-            "7CA110454A1A6E570131D9619DC1376E",
-            b"Hello World !!!!",
-            "F09B856213BAB83B",
-            id="Bouncy Castle's ISO9797Alg3MacTest",
-        ),
-        pytest.param(
-            "AAAAAAAAAAAAAAAABBBBBBBBBBBBBBBB",
-            b"hello world",
-            "78DA3D3DEB48FD4D",
-            id="pyemv's test_mac, padding method 1",
-        ),
-    ],
-)
-def test_published_values(key: str, covered: bytes, mac: str) -> None:
-    assert RetailMac(bytes.fromhex(key)).of(covered) == mac
-
-
 @given(halves, halves, st.binary(max_size=200))
 def test_the_mac_of_any_bytes_is_psecs(left: bytes, right: bytes, covered: bytes) -> None:
     expected = psec.mac.generate_retail_mac(left, right, covered, 1).hex().upper()

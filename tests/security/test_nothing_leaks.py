@@ -11,15 +11,16 @@ from rich.console import Console
 from rich.pretty import pretty_repr
 
 from authz.security.chip import ChipVerification
+from authz.security.dukpt import Dukpt, KeySerial
 from authz.security.keyblock import unwrap, wrap
 from authz.security.keys import IssuerKeys, VaultKey, ZoneKeys
 from authz.security.mac import RetailMac
-from authz.security.module import ImportedKey, SecurityError, ZoneKeyUsage
+from authz.security.module import ImportedKey, PinCheck, PinMethod, SecurityError, ZoneKeyUsage
 from authz.security.pin import PinBlocks
 from authz.security.software import SoftwareSecurityModule
 from authz.security.tdes import TripleDes
 from authz.security.vault import Vault
-from authz.security.verification import Cvv2, VisaPvv
+from authz.security.verification import Cvv2, Ibm3624, VisaPvv
 
 pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 
@@ -36,7 +37,7 @@ NEW_KEY = bytes.fromhex("D3A94E7160B8F215" * 2)
 KEYS = [bytes.fromhex(text) for text in (*ZONE.values(), *ISSUER.values())] + [MASTER, NEW_KEY]
 
 zone, issuer = ZoneKeys.from_hex(ZONE), IssuerKeys.from_hex(ISSUER)
-module = SoftwareSecurityModule(issuer, {"970001": zone}, MASTER)
+module = SoftwareSecurityModule(issuer, {"970001": zone}, VaultKey(MASTER))
 BLOCK = wrap(zone.zmk, ZoneKeyUsage.MAC, NEW_KEY)
 imported = asyncio.run(module.import_key("970001", BLOCK))
 
@@ -87,7 +88,11 @@ HOLDERS = [
     TripleDes(zone.zpk),
     PinBlocks(zone.zpk, 4),
     RetailMac(zone.zak),
+    PinCheck(PinMethod.PVV, PIN),
     VisaPvv(issuer.pvk, 1),
+    Ibm3624(issuer.pvk),
+    Dukpt(issuer.bdk),
+    KeySerial(0, 1),
     Cvv2(issuer.cvk),
     ChipVerification(issuer.imk_ac),
     Vault(VaultKey(MASTER)),
@@ -103,16 +108,18 @@ def test_no_repr_shows_a_secret(holder: object) -> None:
         assert not leaked(text)
 
 
-def run(name: str, *arguments: str | bytes | ImportedKey) -> Callable[[], object]:
+def run(name: str, *arguments: str | bytes | ImportedKey | PinMethod) -> Callable[[], object]:
     return lambda: asyncio.run(getattr(module, name)(*arguments))
 
 
 FAILURES: dict[str, Callable[[], object]] = {
     "no such link, PIN": run("verify_pin", "999999", "0" * 16, PAN, "0000"),
     "no such link, MAC": run("make_mac", "999999", PAN.encode()),
-    "PVV, PAN not digits": run("make_pvv", PAN + "x", PIN),
-    "PVV, PIN not digits": run("make_pvv", PAN, PIN + "x"),
-    "PVV, PIN too short": run("make_pvv", PAN, PIN[:3]),
+    "PVV, PAN not digits": run("make_pin_check", PinMethod.PVV, PAN + "x", PIN),
+    "PVV, PIN not digits": run("make_pin_check", PinMethod.PVV, PAN, PIN + "x"),
+    "PVV, PIN too short": run("make_pin_check", PinMethod.PVV, PAN, PIN[:3]),
+    "PIN check, PAN not digits": run("make_pin_check", PinMethod.IBM_3624, PAN + "é", PIN),
+    "PIN check, PIN not digits": run("make_pin_check", PinMethod.IBM_3624, PAN, PIN + "x"),
     "CVV2, PAN not digits": run("make_cvv2", PAN + "é", "2806"),
     "CVV2, expiry not digits": run("verify_cvv2", PAN, PAN, CVV2),
     "token": lambda: module.token(PAN + "\ud800"),
@@ -142,7 +149,7 @@ FAILURES: dict[str, Callable[[], object]] = {
     "key not hexadecimal": lambda: ZoneKeys.from_hex(ZONE | {"zak": ZONE["zak"] + "xy"}),
     "key too long": lambda: ZoneKeys.from_hex(ZONE | {"zak": ZONE["zak"] + "00"}),
     "key missing": lambda: IssuerKeys.from_hex(ZONE),
-    "vault key too short": lambda: SoftwareSecurityModule(issuer, {}, MASTER[:-1]),
+    "vault key too short": lambda: SoftwareSecurityModule(issuer, {}, VaultKey(MASTER[:-1])),
 }
 
 
@@ -169,6 +176,8 @@ def test_every_failure_has_one_line_to_say() -> None:
     [
         ("verify_pin", ("970001", psec.pinblock.encode_pinblock_iso_0(PIN, PAN).hex(), PAN, "0000")),
         ("verify_pin", ("970001", PAN, PAN, PIN)),
+        ("verify_pin", ("970001", PAN, PAN, PinCheck(PinMethod.IBM_3624, PIN), "FFFF9876543210E00001")),
+        ("verify_pin", ("970001", PAN, PAN, PinCheck(PinMethod.PVV, PIN), PAN)),
         ("verify_pin", ("970001", "x" * 16, PAN + "é", "é")),
         ("verify_cvv2", (PAN, "2806", CVV2)),
         ("verify_cryptogram", (PAN, "00", "5A08" + PAN + "9F", "000000001250", "978")),

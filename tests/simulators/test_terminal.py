@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyemv import tlv
 
 from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
@@ -13,6 +14,7 @@ from authz.wire.rules import check_mandatory
 from simulators import parameters
 from simulators.book import Tally
 from simulators.card import Card
+from simulators.chip import Chip
 from simulators.pinpad import PinPad
 from simulators.terminal import AmountUnfit, Entry, Terminal, repeat
 
@@ -204,3 +206,50 @@ def test_holds_and_inquiries_are_not_sales(terminal):
     assert (terminal.sales, terminal.holds) == (Tally(), Tally(1, 500))
     terminal.close_day()
     assert terminal.holds == Tally()
+
+
+CHIPPED = msgspec.structs.replace(CARD, chip=Chip("2315208C9110AD402315208C9110AD40", CARD.pan, sequence=7))
+
+
+@pytest.mark.parametrize("entry", list(Entry))
+def test_where_the_chip_is_read_its_cryptogram_and_sequence_number_go_along(terminal, entry):
+    """docs/interface.md, DE 55 and DE 23."""
+    read = entry in (Entry.CHIP, Entry.CONTACTLESS)
+    counter = CHIPPED.chip.counter
+    for request in (
+        terminal.purchase(CHIPPED, 1250, entry=entry),
+        terminal.inquiry(CHIPPED, entry=entry),
+        terminal.refund(CHIPPED, terminal.purchase(CARD, 5), 5, entry=entry),
+    ):
+        assert (request.chip is not None) is read
+        assert request.card_sequence == ("007" if read else None)
+    assert CHIPPED.chip.counter == counter + (3 if read else 0)
+    assert terminal.purchase(CARD, 1250, entry=entry).chip is None
+
+
+def test_the_chip_is_told_what_the_message_says_by_the_terminals_own_date():
+    evening = datetime(2026, 5, 16, 20, 30, tzinfo=UTC)
+    request = at("RUN00001", evening).purchase(CHIPPED, 1250)
+    told = tlv.decode(bytes.fromhex(request.chip))
+    seen = {tag: told[tag].hex() for tag in ("9F02", "5F2A", "9A", "9C")}
+    assert seen == {"9F02": request.amount, "5F2A": "0978", "9A": "260517", "9C": "00"}
+    assert request.local_date == "0517"
+
+
+def test_no_two_cryptograms_are_alike_but_a_repeat_bears_its_originals(terminal):
+    first, second = terminal.purchase(CHIPPED, 1250), terminal.purchase(CHIPPED, 1250)
+    assert first.chip != second.chip
+    assert repeat(first).chip == first.chip
+
+
+def test_a_request_with_a_chips_data_passes_the_dialect_unchanged(terminal):
+    codec = Codec(shipped("iso87ascii"))
+    request = terminal.purchase(CHIPPED, 1250)
+    check_mandatory(request)
+    assert codec.decode(codec.encode(request)) == request
+
+
+def test_a_reversal_and_a_completion_bear_no_cryptogram(terminal):
+    hold = terminal.authorization(CHIPPED, 900)
+    for request in (terminal.reversal(hold), terminal.completion(CHIPPED, hold, 900)):
+        assert (request.chip, request.card_sequence) == (None, None)

@@ -2,7 +2,7 @@
 -- that is there.
 
 -- The newest key of each use of each link (`zone`, its acquirer's id): P0 for PIN blocks, M3 for MACs. It prevails over
--- the configuration's. It is sealed under the vault's key, and so is worth no more than a number in authz.vault to
+-- the configuration's. It is sealed under a vault's key, and so is worth no more than a number in authz.vault to
 -- whoever reads it here. To go back to the configuration's key, its row is deleted by hand; no role of the product may.
 CREATE TABLE IF NOT EXISTS authz.zone_key (
     zone        text        COLLATE "C" NOT NULL,
