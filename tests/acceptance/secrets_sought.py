@@ -3,8 +3,9 @@
 Card numbers, track data, keys and PIN blocks are long: they are sought anywhere, in every guise that software gives
 bytes (text, hexadecimal, base64, packed decimal, raw). PINs and CVV2 are three or four digits and stand by chance
 inside any longer number, hash or time: they are sought in text only, and only as a whole, which is neither a part of a
-word, number or decimal fraction. Neither a random byte string nor an integer column is a text: what the ledger counts
-(seqs, epochs, amounts, times) comes to any number sooner or later.
+word, number or decimal fraction. Neither a random byte string nor an integer column is a text, nor is an integer in
+the journal's JSON: what the ledger counts (seqs, epochs, amounts, times) comes to any number sooner or later. PINs and
+CVV2 are texts wherever the product holds them, and JSON's strings are sought.
 """
 
 import base64
@@ -17,17 +18,27 @@ from functools import cache
 import asyncpg
 from msgspec import Struct
 
+from ledger.embedded import PORT, SUPERUSER, EmbeddedServer
+
+Places = dict[str, list[bytes | str]]
+"""What stands where. In bytes, only long secrets are sought."""
+
 TABLES = """
 SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE relkind IN ('r', 'm', 'v') AND nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
 """
+DUMP_MAX_S = 60
 
-_USED = re.compile(r'"used":\[[\d,]*\]')
-"""In a journal's request: the seqs of the records that it rests on, an integer column in JSON."""
+_COUNTED = re.compile(r"(?<=[:,\[])-?\d+(?=[,\]}])")
+"""An integer in JSON."""
+_TABLE = re.compile(r"^CREATE TABLE (\S+) \(\n(.*?)\n\)", re.MULTILINE | re.DOTALL)
+_COLUMN = re.compile(r"^    (\w+) ([a-z]+)", re.MULTILINE)
+_COPY = re.compile(r"^COPY (\S+) \((.*?)\) FROM stdin;\n(.*?)^\\\.$", re.MULTILINE | re.DOTALL)
+_NUMBERS = ("integer", "bigint", "smallint", "numeric", "timestamp")
 
 
 class Secrets(Struct, frozen=True):
-    """Of one run: `long` as text (digits or hexadecimal), `short` PINs and CVV2."""
+    """Of one run: `long` as text (digits or hexadecimal, or else text only), `short` PINs and CVV2."""
 
     long: frozenset[str]
     short: frozenset[str]
@@ -50,6 +61,10 @@ class Secrets(Struct, frozen=True):
             if any(guise in content for guise in {secret.encode(), secret.lower().encode(), *_raw(secret)}):
                 yield f"…{secret[-4:]}"
 
+    def found(self, places: Places) -> list[str]:
+        """Name each secret with the place where it stands."""
+        return sorted({hit for place, contents in places.items() for hit in self.found_in(place, contents)})
+
 
 @cache
 def guises(secret: str) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
@@ -65,26 +80,56 @@ def guises(secret: str) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
 
 def _raw(secret: str) -> tuple[bytes, ...]:
     """The bytes that hexadecimal digits, or packed decimal ones, stand for."""
-    return (bytes.fromhex(secret),) if len(secret) % 2 == 0 else ()
+    return (bytes.fromhex(secret),) if re.fullmatch("(?:[0-9A-Fa-f]{2})+", secret) else ()
 
 
 async def columns(superuser_url: str) -> Mapping[str, list[bytes | str]]:
     """Every value of every column of every table and view in a database, by column."""
     connection = await asyncpg.connect(superuser_url)
-    contents: dict[str, list[bytes | str]] = {}
+    contents: Places = {}
     try:
         for (table,) in await connection.fetch(TABLES):
             for row in await connection.fetch(f"SELECT * FROM {table}"):
                 for name, value in row.items():
-                    contents.setdefault(f"{table}.{name}", []).append(_content(value))
+                    contents.setdefault(f"{table}.{name}", []).append(_content(table, value))
     finally:
         await connection.close()
     return contents
 
 
-def _content(value: object) -> bytes | str:
+def dumped(server: EmbeddedServer, database: str) -> str:
+    """What `pg_dump` makes of a database: all that is in it, as SQL."""
+    where = ("-h", str(server.socket_folder), "-p", str(PORT), "-U", SUPERUSER, database)
+    done = server.account.run([server.bin / "pg_dump", *where], timeout_s=DUMP_MAX_S)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def fields_of(dump: str) -> Places:
+    """Take a dump apart: each column of each table's data, and all the rest as `statements`. The whole is there too."""
+    kinds = {name: dict(_COLUMN.findall(columns)) for name, columns in _TABLE.findall(dump)}
+    contents: Places = {"the dump": [dump.encode()], "statements": [_COPY.sub("", dump)]}
+    for table, names, lines in _COPY.findall(dump):
+        for line in lines.splitlines():
+            for name, field in zip(names.split(", "), line.split("\t"), strict=True):
+                content = _field(table, kinds[table][name.strip('"')], field)
+                contents.setdefault(f"{table}.{name}", []).append(content)
+    return contents
+
+
+def _field(table: str, kind: str, text: str) -> bytes | str:
+    if kind == "bytea" and text != r"\N":
+        return bytes.fromhex(text.removeprefix(r"\\x"))
+    return text.encode() if kind in _NUMBERS else _text(table, text)
+
+
+def _content(table: str, value: object) -> bytes | str:
     if isinstance(value, int | Decimal | datetime):
         return str(value).encode()
     if not isinstance(value, bytes):
-        return _USED.sub("", str(value))
+        return _text(table, str(value))
     return value.decode() if value.isascii() and value.decode().isprintable() and value else value
+
+
+def _text(table: str, text: str) -> str:
+    return _COUNTED.sub("0", text) if table.startswith("ledger.journal") and text.startswith(("{", "[")) else text

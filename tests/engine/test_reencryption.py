@@ -255,9 +255,7 @@ async def test_a_row_put_in_anothers_place_is_named(house: House) -> None:
         "WHERE card = 'c0007'"
     )
     await connection.close()
-    with pytest.raises(
-        Sealed, match=r"^what is sealed for card number c0007 doesn't open: another key, "
-    ):
+    with pytest.raises(Sealed, match=r"^what is sealed for card number c0007 doesn't open: another key, "):
         await reencrypt(house.url, Vault(DURING), quietly)
 
 
