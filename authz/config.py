@@ -42,18 +42,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
-from msgspec import Meta, Struct, structs
+from msgspec import Struct, structs
 
-from authz.links.allowance import IN_FLIGHT_MAX
-from authz.links.link import DEADLINE_S, IDLE_PROBE_S, Terms
-from authz.links.network import SIGN_ONS_A_MINUTE, SIGN_ONS_A_MINUTE_MAX
-from authz.links.tls import Tls, TlsUnusable, load
-from authz.security.keys import IssuerKeys, KeyMalformed, KeyOpener, VaultKey, VaultKeys, ZoneKeys, hexadecimal, masked
+from authz.config_links import LinkConfig, LinkTable
+from authz.links.tls import TlsUnusable
+from authz.security.keys import IssuerKeys, KeyMalformed, KeyOpener, VaultKey, VaultKeys, hexadecimal, masked
 from authz.security.master import (
     MARK,
     KeyFileRefused,
@@ -65,7 +62,7 @@ from authz.security.master import (
     replace_private,
 )
 from authz.security.module import SecurityError
-from authz.wire.dialect import Dialect, DialectUnreadable, from_file, shipped
+from authz.wire.dialect import DialectUnreadable
 
 ISSUER, VAULT = "issuer", "vault"
 """Owners of keys, beside the links: each of those is its acquirer's id."""
@@ -80,23 +77,6 @@ class KeyInClear(SecurityError):
 
 class ConfigInvalid(Exception):
     """The configuration can't be used: the message says which file and what in it."""
-
-
-class LinkConfig(Struct, frozen=True):
-    """One acquirer's link. Its repr shows no key."""
-
-    terms: Terms
-    dialect: Dialect
-    keys: ZoneKeys
-    host: str = "127.0.0.1"
-    port: int = 0
-    tls: Tls | None = None
-
-    def __repr__(self) -> str:
-        return f"LinkConfig({self.terms.acquirer})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("acquirer", self.terms.acquirer)]
 
 
 class Config(Struct, frozen=True):
@@ -117,51 +97,6 @@ class Config(Struct, frozen=True):
             (VAULT, self.vault),
         )
         return ((owner, name, key) for owner, keys in owners for name, key in keys.each())
-
-
-class LinkTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """A link as the file has it, keys as their texts; `dialect` is a shipped one's name or a TOML file's path."""
-
-    acquirer: str
-    zpk: str
-    zak: str
-    zmk: str
-    dialect: str = "iso87ascii"
-    host: str = "127.0.0.1"
-    port: int = 0
-    sign_on_required: bool = False
-    mac_required: bool = False
-    deadline_s: Annotated[float, Meta(ge=0.1, le=30)] = DEADLINE_S
-    idle_probe_s: Annotated[float, Meta(ge=0, le=3_600)] = IDLE_PROBE_S
-    in_flight_max: Annotated[int, Meta(ge=1, le=IN_FLIGHT_MAX)] = IN_FLIGHT_MAX
-    sign_ons_a_minute: Annotated[int, Meta(ge=1, le=SIGN_ONS_A_MINUTE_MAX)] = SIGN_ONS_A_MINUTE
-    certificate: str | None = None
-    certificate_key: str | None = None
-    client_ca: str | None = None
-    client_name: str | None = None
-    plaintext: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what doesn't go together. Raises `ValueError`."""
-        if (self.certificate is None) != (self.certificate_key is None):
-            raise ValueError(f"link {self.acquirer}: certificate and certificate_key go together")
-        if (self.client_ca is None) != (self.client_name is None):
-            raise ValueError(f"link {self.acquirer}: client_ca and client_name go together")
-        if self.certificate is None and self.client_ca is not None:
-            raise ValueError(f"link {self.acquirer}: client_ca needs a certificate and certificate_key too")
-        if self.certificate is not None and self.plaintext:
-            raise ValueError(f"link {self.acquirer}: it has a certificate, so take out plaintext = true")
-        if self.certificate is None and not self.plaintext and not _is_loopback(self.host):
-            raise ValueError(
-                f"link {self.acquirer}: others reach host {self.host!r}: "
-                "give it certificate and certificate_key, or say plaintext = true"
-            )
-
-    def __repr__(self) -> str:
-        return f"LinkTable({self.acquirer})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return []
 
 
 class _MasterTable(Struct, frozen=True, forbid_unknown_fields=True):
@@ -318,48 +253,13 @@ def _with_master(text: str, old: str, new: str) -> str:
     return re.sub(rf"""(\bfile\s*=\s*)(["']){re.escape(old)}\2""", lambda found: found[1] + quoted, text)
 
 
-def _is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches a host."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _tls(link: LinkTable, folder: Path) -> Tls | None:
-    if link.certificate is None or link.certificate_key is None:
-        return None
-    authority = None if link.client_ca is None else folder / link.client_ca
-    return load(folder / link.certificate, folder / link.certificate_key, authority, link.client_name)
-
-
 def _config(file: _File, opened: _Opener, folder: Path = Path()) -> Config:
     """Turn the file's texts into keys, terms and dialects; `folder` is where the files that it names stand.
 
     Raises `SecurityError`, `DialectUnreadable` and `TlsUnusable`.
     """
     return Config(
-        links=tuple(
-            LinkConfig(
-                Terms(
-                    acquirer=link.acquirer,
-                    sign_on_required=link.sign_on_required,
-                    mac_required=link.mac_required,
-                    deadline_s=link.deadline_s,
-                    idle_probe_s=link.idle_probe_s,
-                    in_flight_max=link.in_flight_max,
-                    sign_ons_a_minute=link.sign_ons_a_minute,
-                ),
-                from_file(Path(link.dialect)) if link.dialect.endswith(".toml") else shipped(link.dialect),
-                ZoneKeys.from_table(
-                    {"zpk": link.zpk, "zak": link.zak, "zmk": link.zmk}, partial(opened, link.acquirer)
-                ),
-                link.host,
-                link.port,
-                _tls(link, folder),
-            )
-            for link in file.link
-        ),
+        links=tuple(link.config(partial(opened, link.acquirer), folder) for link in file.link),
         issuer=IssuerKeys.from_table(file.issuer_keys, partial(opened, ISSUER)),
         vault=_vault(file.vault, partial(opened, VAULT)),
         http_host=file.http.host,

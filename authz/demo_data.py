@@ -18,7 +18,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from authz.config import Config, HttpTable, LinkTable, make
+from authz.config import Config, HttpTable, make
+from authz.config_links import LinkTable
 from authz.decision.commands import CardId, Enrol, IssueCard, Load, RegisterEmployer, RegisterMerchant, StopCard
 from authz.decision.reference import Employer, Merchant
 from authz.engine.cards import Cards
