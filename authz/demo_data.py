@@ -78,6 +78,12 @@ class DemoMerchant(Struct, frozen=True, forbid_unknown_fields=True):
 class _Vault(Struct, frozen=True):
     key: str
 
+    def __repr__(self) -> str:
+        return "_Vault(…)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
+
 
 class DemoData(Struct, frozen=True):
     """All of `demo.toml`. Its repr shows no key."""

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from typing import Any
 
 from hdrh.histogram import HdrHistogram
 from msgspec import Struct
@@ -75,6 +76,9 @@ class Prepared(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Prepared({len(self.frame)} bytes)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("bytes", len(self.frame))]
 
 
 class ReplyCount(Struct, frozen=True):

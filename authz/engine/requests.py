@@ -2,6 +2,7 @@
 
 import asyncio
 from enum import Enum
+from typing import Any
 
 from msgspec import Struct
 
@@ -21,6 +22,9 @@ class Secrets(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return "Secrets(…)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
 
 
 class Named(Struct, frozen=True):

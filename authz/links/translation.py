@@ -24,7 +24,7 @@ from authz.links.codes import RESPONSE_CODES
 from authz.wire.amounts import AdditionalAmount, format_amounts
 from authz.wire.codec import Malformed
 from authz.wire.message import Elements, Message
-from authz.wire.original import OriginalElements, amount_that_stands
+from authz.wire.original import ORIGINAL_DIGITS, OriginalElements, amount_that_stands
 from authz.wire.rules import is_inquiry, is_repeat, reply_mti
 from ledger.values import EURO, Cents
 
@@ -171,7 +171,7 @@ def _origin(message: Message, pan: str, instant: datetime) -> Origin:
         amount=message.amount,
         currency=message.currency,
         retrieval_reference=message.retrieval_reference,
-        original=message.original,
+        original=None if message.original is None else message.original[:ORIGINAL_DIGITS],
         replacement=None if message.replacement is None else message.replacement[:12],
         pan_sent=message.pan is not None,
         first6=pan[:6],

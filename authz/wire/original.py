@@ -4,6 +4,9 @@ from typing import Self
 
 from msgspec import Struct
 
+ORIGINAL_DIGITS = 31
+"""Of the 42 digits of DE 90, those before the original's DE 33."""
+
 
 class OriginalElements(Struct, frozen=True):
     """DE 90: the original's MTI, trace number (DE 11), transmission time (DE 7) and acquirer (DE 32).

@@ -8,32 +8,19 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date
 from pathlib import Path
-from random import Random
 
 import asyncpg
-import iso8583
-import iso8583.specs
 import msgspec
 import pytest
-from msgspec import Struct
 from psec.pinblock import encode_pinblock_iso_0
 
 from authz.cli import main as authz
-from authz.security.dukpt import KeySerial, pin_key
-from authz.security.keyblock import wrap
 from authz.security.keys import VaultKey
 from authz.security.module import ZoneKeyUsage
 from authz.security.vault import Vault
-from authz.wire.message import Elements, Message
 from ledger.cli import main as ledger
 from ledger.embedded import SUPERUSER, EmbeddedServer
-from simulators.card import Card
-from simulators.chip import Chip
-from simulators.pinpad import DukptPinPad, PinPad
-from simulators.terminal import Entry
-from simulators.totals import Totals
 from tests.acceptance.authorizer import TUESDAY, Authorizer, eventually, running
 from tests.acceptance.counter import (
     CARDS,
@@ -41,28 +28,28 @@ from tests.acceptance.counter import (
     DEMO,
     Closed,
     Line,
-    card,
     cvv2,
-    network,
-    online,
     purchase,
-    signed,
-    terminal,
-    totals,
-    wrong_pin,
 )
-from tests.acceptance.secrets_sought import Places, Secrets, columns, dumped, fields_of, guises
+from tests.acceptance.secrets_sought import (
+    NEW_ZPK,
+    ODD_CENTS,
+    UNSOUND,
+    ZMK,
+    Places,
+    Secrets,
+    Sent,
+    columns,
+    dumped,
+    fields_of,
+    malformed,
+    mutated,
+    secrets_of,
+    sent,
+)
 
-WRONG_CVV2 = "947"
-ODD_CENTS = 13
-NEW_ZPK, NEW_ZAK = "5D6E7F8091A2B3C4D5E6F708192A3B4C5D6E7F8091A2B3C4", "6E7F8091A2B3C4D5E6F708192A3B4C5D"
-INITIAL_KEY, KEY_SERIAL = "6AC292FAA1315B4D858AB3A3D7D5933A", "FFFF9876543210E00001"
-"""ANSI X9.24-1:2009, annex A: a device under the demo's `bdk`."""
-ZMK = bytes.fromhex(DEMO.link.zmk)
-UNSOUND = "9250100000000998"
-"""A card whose vault entry doesn't open: what nobody has foreseen happens inside."""
-MUTATIONS = 6
-"""Of each kind of message."""
+KINDS = {"purchase", "authorization", "authorization_advice", "advice", "completion", "reversal", "refund", "inquiry"}
+KINDS |= {"totals", "cutover", "key"}
 FRAMES_A_CONNECTION = 8
 """Fewer than the unreadable frames in a row that close one."""
 PAGES = ("/metrics", "/readyz", "/healthz", "/schema", "/nothing")
@@ -71,147 +58,6 @@ SERVER_LOG_HEAD = re.compile(r"^\S+ \S+ UTC \[\d+\] ", re.MULTILINE)
 SERVER_LOG_FIGURES = re.compile(r"^LOG:  (checkpoint|restartpoint|redo|invalid record length).*$", re.MULTILINE)
 """What PostgreSQL says of its own buffers and positions are numbers of any size."""
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'authz'"
-
-
-class Sent(Struct, frozen=True):
-    """What a run sends: requests, of `kinds` the ones that are sent mutated too."""
-
-    payments: list[Message]
-    kinds: list[Message]
-    frames: list[bytes]
-    """As bytes, since the codec doesn't write them: with a MAC, or with fields that no message has."""
-
-    @property
-    def requests(self) -> list[Message]:
-        return self.payments + self.kinds
-
-
-def sent(zpk: str = DEMO.link.zpk, zmk: bytes = ZMK[::-1]) -> Sent:
-    """All that the next run sends, PINs under `zpk`, new keys under `zmk`: by default a stranger's, which is refused."""
-    kinds = list(of_every_kind(zpk, zmk))
-    return Sent(list(payments(zpk)), kinds, [signed(kinds[0]), *with_track1(kinds[0])])
-
-
-def payments(zpk: str) -> Iterator[Message]:
-    """Approvals and refusals of every card, with right and wrong PINs and CVV2, as track 2 and as a PAN."""
-    pad = PinPad(zpk)
-    for last4, demo in CARDS.items():
-        site = "PAR00001" if demo.employer != "E3" else "BRU00001"
-        right, wrong = pad.block(demo.pin, demo.pan), pad.block(wrong_pin(last4), demo.pan)
-        paying = msgspec.structs.replace(purchase(last4, ODD_CENTS, site), pin_block=right)
-        yield paying
-        yield msgspec.structs.replace(purchase(last4, 500_013, site, takes_partial=True), pin_block=right)
-        yield msgspec.structs.replace(purchase(last4, ODD_CENTS, site), pin_block=wrong)
-        yield purchase(last4, ODD_CENTS, site, entry=Entry.CONTACTLESS, pin=None)
-        yield msgspec.structs.replace(terminal(site).authorization(card(last4), ODD_CENTS), pin_block=right)
-        yield msgspec.structs.replace(terminal(site).inquiry(card(last4)), pin_block=right)
-        yield online(last4, ODD_CENTS, cvv2(last4))
-        yield online(last4, ODD_CENTS, WRONG_CVV2)
-        yield msgspec.structs.replace(anew(paying), pan=None, track2=card(last4).track2)
-        yield msgspec.structs.replace(anew(paying), pin_block="0123456789ABCDEF")
-
-
-def of_every_kind(zpk: str, zmk: bytes) -> Iterator[Message]:
-    """One of each, with all that it can bear: PIN, CVV2, track, chip, key block, key serial number."""
-    till, holder = terminal(), chipped("0022", counter=Random(zpk).randrange(1_000, 60_000))
-    block = PinPad(zpk).block(str(holder.pin), holder.pan)
-    dukpt = DukptPinPad(INITIAL_KEY, KEY_SERIAL).block(str(holder.pin), holder.pan)
-    typed = Elements(cvv2=cvv2("0022"), key_block=wrap(zmk, ZoneKeyUsage.PIN, bytes.fromhex(NEW_ZPK)))
-    everything = {"track2": holder.track2, "pin_block": block, "elements": typed}
-    held = till.authorization(holder, ODD_CENTS)
-    bought = till.purchase(holder, ODD_CENTS)
-    yield from (msgspec.structs.replace(one, **everything) for one in (bought, held))
-    yield msgspec.structs.replace(anew(bought), chip=None, card_sequence=None, pin_block=block)
-    yield msgspec.structs.replace(
-        till.purchase(holder, ODD_CENTS), pin_block=dukpt.block, elements=Elements(key_serial=dukpt.key_serial)
-    )
-    told = (till.completion(holder, held, ODD_CENTS), till.advice(holder, ODD_CENTS), till.hold_advice(holder, 13))
-    taken_back = (till.reversal(bought, stands=0), till.reversal_advice(held), till.refund(holder, bought, ODD_CENTS))
-    yield from (msgspec.structs.replace(one, **everything) for one in (*told, *taken_back))
-    yield totals(Totals(debits_number=1, debits_amount=ODD_CENTS), date(2026, 5, 12))
-    yield msgspec.structs.replace(totals(Totals(), date(2026, 5, 12), mti="0520"), pan=holder.pan, elements=typed)
-    for usage, key in ((ZoneKeyUsage.PIN, NEW_ZPK), (ZoneKeyUsage.MAC, NEW_ZAK)):
-        elements = Elements(key_block=wrap(zmk, usage, bytes.fromhex(key)))
-        yield network("161", elements=elements)
-    yield msgspec.structs.replace(network("201"), **everything)
-    yield msgspec.structs.replace(network("301"), pan=holder.pan, **everything)
-
-
-def chipped(last4: str, counter: int) -> Card:
-    return card(last4, chip=Chip(DEMO.issuer_keys["imk_ac"], CARDS[last4].pan, counter=counter))
-
-
-def anew(request: Message) -> Message:
-    """The same under another trace number."""
-    return msgspec.structs.replace(request, trace=purchase("0014", ODD_CENTS).trace)
-
-
-def with_track1(request: Message) -> Iterator[bytes]:
-    """Fields that nothing reads, with a card's number where one could stand: track 1, track 3, private data."""
-    pan = CARDS["0022"].pan
-    fields, _ = iso8583.decode(CODEC.encode(anew(request)), iso8583.specs.default_ascii)
-    for number, text in (("45", f"B{pan}^PETIT/BRUNO^2911625"), ("36", f"01{pan}=978"), ("60", pan), ("120", pan)):
-        frame, _ = iso8583.encode(
-            {**fields, "11": anew(request).trace, number: text}, iso8583.specs.default_ascii
-        )
-        yield bytes(frame)
-
-
-def malformed(request: Message) -> Iterator[bytes]:
-    """Frames that carry secrets where nobody can read them, or in the wrong place."""
-    frame = CODEC.encode(request)
-    assert request.pan is not None
-    yield frame.replace(b"0000000000013", b"000000000001X")
-    yield frame[:-8]
-    yield frame + request.pan.encode()
-    yield b"0200" + b"F" * 16 + frame[20:]
-    yield b"9925" + frame[4:]
-    yield request.pan.encode() + b" is no message"
-    yield CODEC.encode(msgspec.structs.replace(request, mti="0600"))
-    yield CODEC.encode(msgspec.structs.replace(request, mti="0210"))
-    yield CODEC.encode(msgspec.structs.replace(request, mac="0123456789ABCDEF"))
-    yield CODEC.encode(
-        msgspec.structs.replace(request, retrieval_reference=request.pan[:12], acquirer=request.pan[:11])
-    )
-
-
-def mutated(requests: Iterable[Message], seed: int) -> Iterator[bytes]:
-    """Frames with bytes changed, dropped, doubled or cut off behind the message type, bitmaps included."""
-    chance = Random(seed)
-    for request in requests:
-        frame = CODEC.encode(request)
-        for _ in range(MUTATIONS):
-            at, to = chance.randrange(4, len(frame)), chance.choice(b"0123456789ABCDEF =")
-            yield chance.choice(
-                (
-                    frame[:at] + bytes([to]) + frame[at + 1 :],
-                    frame[:at] + frame[at + 1 :],
-                    frame[:at] + frame[at : at + 1] + frame[at:],
-                    frame[:at],
-                )
-            )
-
-
-def secrets_of(runs: Iterable[Sent]) -> Secrets:
-    """All that these requests, the demo's cards and its keys hold."""
-    requests = [request for run in runs for request in run.requests]
-    long = {one.pan for one in CARDS.values()} | {UNSOUND, INITIAL_KEY, NEW_ZPK, NEW_ZAK}
-    long |= {DEMO.link.zpk, DEMO.link.zak, DEMO.link.zmk, DEMO.vault.key, *DEMO.issuer_keys.values()}
-    vault, serial = VaultKey(bytes.fromhex(DEMO.vault.key)), KeySerial.parse(KEY_SERIAL)
-    assert serial is not None
-    long |= {key.hex() for key in (vault.token, *vault.keys, pin_key(bytes.fromhex(INITIAL_KEY), serial))}
-    for one in CARDS.values():
-        long |= {encode_pinblock_iso_0(pin, one.pan).hex() for pin in (one.pin, wrong_pin(one.pan[-4:]))}
-    for request in requests:
-        long |= {text for text in (request.pin_block, request.chip) if text}
-        if request.chip:
-            long.add(request.chip.partition("9F2608")[2][:16])
-        if request.track2:
-            long |= {request.track2, request.track2.replace("=", "D")}
-        if request.elements and request.elements.key_block:
-            long |= {request.elements.key_block, request.elements.key_block[16:]}
-    pins = {one.pin for one in CARDS.values()} | {wrong_pin(last4) for last4 in CARDS}
-    return Secrets(frozenset(long), frozenset(pins | {cvv2(last4) for last4 in CARDS} | {WRONG_CVV2}))
 
 
 class Run:
@@ -323,7 +169,7 @@ def told_by_commands(server: EmbeddedServer, capsys: pytest.CaptureFixture[str])
         (authz, "replay"),
         (ledger, "verify"),
         (ledger, "balances"),
-        (ledger, "report"),
+        (ledger, "report shortfalls"),
     ):
         source = server.url("finance", "authz") if main is ledger else url
         code = main([*command.split(), *options, "--database", source])
@@ -341,8 +187,12 @@ def test_no_secret_is_left_anywhere(left_behind: tuple[Secrets, Places, Embedded
     for everything in (database, dump):
         assert {"ledger.journal_000000.request", "ledger.identity.digest", "authz.vault.sealed_pan"} <= {*everything}
         assert len(everything["authz.zone_key.sealed"]) == len(ZoneKeyUsage)
+        records = {name: everything[f"ledger.journal_000000.{name}"] for name in ("kind", "request", "reply")}
+        assert set(records["kind"]) >= KINDS
         for reason in ("PIN_WRONG", "CVV_WRONG", "ARQC_WRONG"):
-            assert any(reason in str(content) for content in everything["ledger.journal_000000.reply"]), reason
+            assert any(reason in str(reply) for reply in records["reply"]), reason
+        for finding in ('"pin":"right"', '"pin":"garbled"', '"cvv2":"right"', '"arqc":"right"', '"unused":[[0,0]]'):
+            assert any(finding in str(request) for request in records["request"]), finding
     assert secrets.found(places) == []
     assert told.found(replies) == []
     assert secrets.found(dict(database)) == []
@@ -350,13 +200,63 @@ def test_no_secret_is_left_anywhere(left_behind: tuple[Secrets, Places, Embedded
 
     # Nor in the files of the cluster, its write-ahead log included, where short ones would be found by chance.
     asyncio.run(execute(server, "CHECKPOINT"))
-    for file in (data / "postgresql").rglob("*"):
-        if file.is_file():
-            assert [*secrets.found_in_file(file.read_bytes().rstrip(b"\0"))] == [], file.name
+    files = {file.read_bytes().rstrip(b"\0"): file for file in (data / "postgresql").rglob("*") if file.is_file()}
+    for content, file in files.items():  # most are copies of a template's
+        assert [*secrets.found_in_file(content)] == [], file
 
-    # Had there been one, in any guise, the same search would have found it, wherever it had been.
-    for place, contents in (places | replies).items():
-        for plant in planted(secrets):
-            found = [*told.found_in(place, [contents[-1], plant])] + [*secrets.found_in(place, [contents[-1], plant])]
-            assert found, (place, plant)
+    # Had there been one, in any of these guises and places, the same search would have found it.
+    for place in places:
+        for plant in PLANTS if place != "commands" else LONG_PLANTS:
+            assert secrets.found({place: [*places[place][-1:], plant]}) != [], (place, plant)
+    for plant in KEY_PLANTS:
+        assert told.found({"replies": [*replies["replies"][-1:], plant]}) != [], plant
+    for stored in (CARDS["0014"].pan.encode(), bytes.fromhex(DEMO.link.zpk)):
+        assert [*secrets.found_in_file(bytes(100) + stored)] != [], stored
     asyncio.run(execute(server, "CREATE TABLE planted (note text, body json, bytes bytea)"))
+    for plant in PLANTS:
+        column = "bytes" if isinstance(plant, bytes) else "body" if plant.startswith("{") else "note"
+        asyncio.run(execute(server, f"INSERT INTO planted ({column}) VALUES ($1)", plant))
+    for read in (asyncio.run(columns(server.url(SUPERUSER, "authz"))), fields_of(dumped(server, "authz"))):
+        planted = {place: contents for place, contents in read.items() if place.startswith("public.planted.")}
+        contents = [one for column in planted.values() for one in column if one not in ("None", r"\N")]
+        assert len(contents) == len(PLANTS)
+        for one in contents:
+            assert secrets.found({"planted": [one]}) != [], one
+
+
+def encoded(plain: bytes, offset: int = 0) -> str:
+    """Base64 of bytes that begin at an offset in something longer."""
+    return base64.b64encode(b"." * offset + plain).decode()
+
+
+PAN, ZPK = CARDS["0014"].pan, DEMO.link.zpk
+KEY_PLANTS: list[bytes | str] = [
+    f"key {ZPK}",
+    f"key {ZPK.lower()}",
+    f"key {ZPK.encode().hex()}",
+    *(encoded(bytes.fromhex(ZPK), offset) for offset in range(3)),
+    b"..." + bytes.fromhex(ZPK),
+]
+LONG_PLANTS: list[bytes | str] = [
+    *KEY_PLANTS,
+    f"card {PAN} refused",
+    f"card {PAN.encode().hex()} refused",
+    *(encoded(PAN.encode(), offset) for offset in range(3)),
+    b"..." + bytes.fromhex(PAN),
+    f"PIN block {encode_pinblock_iso_0(CARDS['0014'].pin, PAN).hex()}",
+]
+PLANTS: list[bytes | str] = [
+    *LONG_PLANTS,
+    f"PIN {CARDS['0014'].pin}",
+    f"cvv2={cvv2('0014')}.",
+    json.dumps({"pin": CARDS["0014"].pin}),
+    json.dumps({"cvv2": int(cvv2("0014"))}),
+]
+
+
+async def execute(server: EmbeddedServer, statement: str, *arguments: object) -> None:
+    connection = await asyncpg.connect(server.url(SUPERUSER, "authz"))
+    try:
+        await connection.execute(statement, *arguments)
+    finally:
+        await connection.close()
