@@ -271,6 +271,8 @@ class ChangeKey(Struct, frozen=True, tag="key", gc=False):
 
 Presented = Purchase | Inquiry | Refund
 """A card is presented: it is examined."""
+PRESENTED = (Purchase, Inquiry, Refund)
+"""The same, for telling at run time."""
 Told = Advice | Completion | Reversal
 """Something has happened already: no rule on the card can undo it."""
 Payment = Presented | Told

@@ -70,7 +70,7 @@ class Desk:
         """
         if work.keys is None:
             return self._decide_anew(work)
-        same, bearer = self._sight(work).see([work.keys.identity, work.keys.reference])
+        same, bearer = self._seen(work, work.keys.identity), self._seen(work, work.keys.reference)
         if same is not None:
             return same.answer if content_of(same.answer.command) == content_of(work.command) else _reused(work)
         return self._decide_anew(work) if bearer is None else _reused(work, bearer)
@@ -90,6 +90,9 @@ class Desk:
                 self._passbooks.forget(one.books.holder.holder)
             if one.known is not None:
                 self._recent.forget(one.known)
+
+    def _seen(self, work: Work, key: Identity) -> Known | None:
+        return self._recent.get(key) or work.found.get(key)
 
     def _sight(self, work: Work) -> Sight:
         return Sight(self._recent.get, work.found)

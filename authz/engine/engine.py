@@ -54,6 +54,10 @@ from ledger.values import HolderId, Partition
 
 HOLD_DAYS = 7
 """How long holds last, where nothing else is said."""
+UNDOING = (Reversal, Refund)
+"""What changes what stands of another request, which is looked up with it."""
+NAMING = (*UNDOING, Completion)
+"""What may name another request. A completion's hold is in the holder's purse."""
 ROOM_EVERY_S = 30
 DRAIN_MAX_S = 2
 
@@ -277,12 +281,13 @@ class Engine:
     def _work(self, request: Request, token: bytes, known: KnownCard | None, evidence: Evidence) -> Work:
         """Put a payment and what was found out about it together, for its writer."""
         keys = keys_of(request.command.origin, token)
-        originals = originals_of(request.command.origin, request.named, token)
         card = known.card if known else None
         command = msgspec.structs.replace(request.command, card=card, reference=text_of(keys.reference))
-        names_original = isinstance(command, Reversal | Refund)
-        if isinstance(command, Reversal | Refund | Completion):
+        originals: tuple[str, ...] = ()
+        if request.named is not None and isinstance(command, NAMING):
+            originals = originals_of(command.origin, request.named, token)
             command = msgspec.structs.replace(command, originals=originals)
+        names_original = isinstance(command, UNDOING)
         return Work(
             command=command,
             kind=kind_of(command),

@@ -32,7 +32,8 @@ class Keys(Struct, frozen=True):
 
     def all(self, outcome: Outcome) -> tuple[Identity, ...]:
         """What a record stores: these, and the keys of what it does to others. Where both are one, that one."""
-        return tuple(dict.fromkeys((self.identity, self.reference, *effects_of(outcome))))
+        own = (self.identity,) if self.identity == self.reference else (self.identity, self.reference)
+        return (*own, *effects_of(outcome))
 
 
 def message_class(mti: str) -> str:
@@ -70,10 +71,8 @@ def command_key(key: str) -> Keys:
     return Keys(identity, identity)
 
 
-def originals_of(origin: Origin, named: Named | None, token: bytes) -> tuple[str, ...]:
+def originals_of(origin: Origin, named: Named, token: bytes) -> tuple[str, ...]:
     """Give the references that DE 90 can mean, the newest first: one a year. None: no payment of this acquirer's."""
-    if named is None:
-        return ()
     kind = message_class(named.mti)
     if kind not in _NAMEABLE or named.acquirer != origin.acquirer.zfill(len(named.acquirer)):
         return ()

@@ -22,6 +22,7 @@ from authz.decision.reference import (
 )
 from ledger.values import HolderId
 
+PURCHASE = str(Purchase.__struct_config__.tag)
 AUTHORIZATION, AUTHORIZATION_ADVICE = "authorization", "authorization_advice"
 """Kinds of records that make holds."""
 
@@ -47,8 +48,8 @@ def passbook_of(command: Administration) -> HolderId:
 
 def kind_of(command: Command) -> str:
     """The word for a command in the journal; what only holds is an authorization, or the advice of one."""
-    if isinstance(command, Purchase) and command.holds:
-        return AUTHORIZATION
+    if isinstance(command, Purchase):
+        return AUTHORIZATION if command.holds else PURCHASE
     if isinstance(command, Advice) and command.holds:
         return AUTHORIZATION_ADVICE
     return str(command.__struct_config__.tag)

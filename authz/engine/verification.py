@@ -1,6 +1,6 @@
 """Has the security module look at a request's secrets: what comes out is evidence, and holds none of them."""
 
-from authz.decision.commands import Presented
+from authz.decision.commands import PRESENTED
 from authz.decision.evidence import Check, Evidence
 from authz.engine.cards import KnownCard
 from authz.engine.requests import Request
@@ -20,7 +20,7 @@ class Verification:
         """Have the security module look at every secret that the request bears, where a card is presented."""
         secrets, origin = request.secrets, request.command.origin
         ours = origin.acquirer == request.link
-        if known is None or not isinstance(request.command, Presented):
+        if known is None or not isinstance(request.command, PRESENTED):
             return Evidence(ours=ours)
         pin = cvv2 = arqc = Check.ABSENT
         counter = response = None

@@ -141,28 +141,26 @@ class Connection(asyncio.Protocol):
         self._pace()
 
     def _take_turn(self) -> None:
-        """Use a place of the link's for the next frame, and stand in line again for the one behind it."""
-        task = self._loop.create_task(self._answer(*self._frames.popleft()))
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
+        """Use a place of the link's for the next frame, and stand in line again for the one behind it.
+
+        Frames that came together are read together, before any of them is answered: that spares much of the time.
+        """
+        frame, deadline = self._frames.popleft()
+        message = self._read(frame)
+        if message is None:
+            self._settle()
+            self._link.allowance.give_back()
+        else:
+            task = self._loop.create_task(self._answer(frame, message, deadline))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
         if self._frames:
             self._link.allowance.ask(self._take_turn)
         else:
             self._pace()
 
-    async def _answer(self, frame: bytes, deadline: float) -> None:
-        try:
-            reply = await self._reply(frame, deadline)
-        except Exception as error:  # not even a refusal could be written
-            self._log("request not answered", error=type(error).__name__)
-            self._drop("unanswerable")
-            return
-        if reply is not None:
-            self._link.metrics.answer_seconds.observe(self._loop.time() - deadline + self._link.terms.deadline_s)
-            self._send(reply)
-
-    async def _reply(self, frame: bytes, deadline: float) -> bytes | None:
-        """Answer one frame; None: it is none that gets an answer, or its answer came too late."""
+    def _read(self, frame: bytes) -> Message | Malformed | None:
+        """Read one frame; None: it is none that gets an answer."""
         if self._transport.is_closing():  # over a frame before this one
             return None
         try:
@@ -171,14 +169,35 @@ class Connection(asyncio.Protocol):
             self._count_unreadable()
             return None
         except Malformed as error:
-            return None if self._is_response(error.partial) else await self._link.reject(error)
-        if self._is_response(message):
+            return None if self._is_response(error.partial) else error
+        except Exception as error:  # a defect costs its own frame
+            self._tell_unanswered(error)
             return None
+        return None if self._is_response(message) else message
+
+    async def _answer(self, frame: bytes, message: Message | Malformed, deadline: float) -> None:
+        try:
+            reply = await self._reply(frame, message, deadline)
+        except Exception as error:  # not even a refusal could be written
+            self._tell_unanswered(error)
+            return
+        if reply is not None:
+            self._link.metrics.answer_seconds.observe(self._loop.time() - deadline + self._link.terms.deadline_s)
+            self._send(reply)
+
+    async def _reply(self, frame: bytes, message: Message | Malformed, deadline: float) -> bytes | None:
+        """Answer one frame; None: its answer came too late."""
+        if isinstance(message, Malformed):
+            return await self._link.reject(message)
         try:
             return await self._link.answer(frame, message, self._session, deadline)
         except Exception as error:  # a defect costs its own request, and is told without content
             self._log("request failed", error=type(error).__name__)
             return await self._link.refuse(message, Reason.INTERNAL)
+
+    def _tell_unanswered(self, error: Exception) -> None:
+        self._log("request not answered", error=type(error).__name__)
+        self._drop("unanswerable")
 
     def _count_unreadable(self) -> None:
         self._drop("unreadable")
