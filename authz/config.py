@@ -12,7 +12,7 @@ token = "sealed:…"             # names cards, in the vault and in every record
 keys = ["sealed:…"]            # seal cards: the newest first; older ones still open
 
 [issuer_keys]
-pvk = "sealed:…"               # pvk, cvk and imk_ac may be lists too
+pvk = "sealed:…"               # pvk, cvk, imk_ac and bdk may be lists too
 pvki = 1                       # the index of the pvk; where that is a list, a list
 cvk = "sealed:…"
 imk_ac = "sealed:…"

@@ -91,7 +91,7 @@ class ZoneKeys(_Keys, frozen=True):
 
 
 class OlderKeys(_Keys, frozen=True):
-    """Keys behind cards that are still in use, though new cards are made with newer ones: the newest of them first.
+    """Keys behind cards and terminals that are still in use, though new ones have newer keys: the newest of them first.
 
     `pvki` are the indexes of the `pvk`, one each.
     """
@@ -99,6 +99,7 @@ class OlderKeys(_Keys, frozen=True):
     pvk: tuple[bytes, ...] = ()
     cvk: tuple[bytes, ...] = ()
     imk_ac: tuple[bytes, ...] = ()
+    bdk: tuple[bytes, ...] = ()
     pvki: tuple[int, ...] = ()
 
 
@@ -106,7 +107,7 @@ class IssuerKeys(_Keys, frozen=True):
     """The keys behind the cards.
 
     `pvk` makes PVVs (`pvki` is its index), `cvk` CVV2s; from `imk_ac` derive the chips' keys, from `bdk` DUKPT's.
-    These are the newest, with which new cards are made; a card may also verify under one of the `older`.
+    These are the newest, with which new cards are made; a card or a terminal may also have one of the `older`.
     """
 
     pvk: bytes

@@ -39,7 +39,6 @@ class SoftwareSecurityModule(SecurityModule):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._zones = {name: Zone(keys, pin_length, clock) for name, keys in zones.items()}
-        self._dukpt = Dukpt(issuer.bdk)
         self._pin_length = pin_length
         older = issuer.older
         pvks, indexes = (issuer.pvk, *older.pvk), (issuer.pvki, *older.pvki)
@@ -47,6 +46,7 @@ class SoftwareSecurityModule(SecurityModule):
             PinMethod.PVV: tuple(VisaPvv(pvk, index) for pvk, index in zip(pvks, indexes, strict=True)),
             PinMethod.IBM_3624: tuple(map(Ibm3624, pvks)),
         }
+        self._dukpts = tuple(map(Dukpt, (issuer.bdk, *older.bdk)))
         self._cvv2s = tuple(map(Cvv2, (issuer.cvk, *older.cvk)))
         self._chips = tuple(map(ChipVerification, (issuer.imk_ac, *older.imk_ac)))
         self._vault = Vault(vault)
@@ -116,8 +116,8 @@ class SoftwareSecurityModule(SecurityModule):
         """What a PIN block may be under, the likeliest first: none, where a key serial number names no key."""
         if key_serial is None:
             return self._zone(zone).pin_blocks.honoured()
-        key = self._dukpt.pin_key(key_serial)
-        return () if key is None else (PinBlocks(key, self._pin_length),)
+        keys = (dukpt.pin_key(key_serial) for dukpt in self._dukpts)
+        return tuple(PinBlocks(key, self._pin_length) for key in keys if key is not None)
 
     def _opened(self, zone: str, key: ImportedKey) -> bytes:
         return self._vault.unseal(key.sealed, zone_key_context(zone, key.usage))

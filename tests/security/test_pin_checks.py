@@ -4,11 +4,14 @@ import psec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rich.pretty import pretty_repr
 
+from authz.security.dukpt import Dukpt, KeySerial
 from authz.security.keys import IssuerKeys, OlderKeys, VaultKey, ZoneKeys
 from authz.security.module import Malformed, PinCheck, PinFinding, PinMethod
 from authz.security.software import SoftwareSecurityModule
+from authz.security.tdes import TripleDes
 from authz.security.verification import DECIMALIZATION_TABLE, VALIDATION_DIGITS_MAX, Ibm3624
 
 pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
@@ -128,3 +131,19 @@ def test_a_check_shows_its_method_only() -> None:
     for shown in (repr(check), str(check), pretty_repr(check)):
         assert "ibm3624" in shown
         assert "7391" not in shown
+
+
+async def test_a_terminal_with_an_older_base_key_is_still_understood(issuer: IssuerKeys, zone: ZoneKeys) -> None:
+    """A block that opens to none under the newest key is tried under the older ones."""
+    serial = KeySerial(0xFFFF9876543210E00000, 1)
+    key = Dukpt(issuer.bdk).pin_key(serial.text)
+    assert key is not None
+    block = TripleDes(key).encrypt(psec.pinblock.encode_pinblock_iso_0(PIN, PAN)).hex()
+    newer = replace(issuer, bdk=bytes(range(16)))
+    for keys, finding in (
+        (replace(newer, older=OlderKeys(bdk=(issuer.bdk,))), PinFinding.RIGHT),
+        (newer, PinFinding.GARBLED),
+    ):
+        module = SoftwareSecurityModule(keys, {"970001": zone}, VaultKey(bytes(32)))
+        check = await module.make_pin_check(PinMethod.PVV, PAN, PIN)
+        assert await module.verify_pin("970001", block, PAN, check, serial.text) is finding
