@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ from authz.replay import Difference
 from authz.replay import replay as decide_again
 from authz.security.keys import masked
 from authz.security.module import SecurityError
-from authz.service import NotStarted, running
+from authz.service import NotStarted, Service, running
 from ledger.embedded import EmbeddedError
 from ledger.source import NoLedgerNamed, Source, address
 from ledger.store import LedgerError
@@ -107,12 +107,15 @@ def serve(
         raise WrongUse("--clock goes with --demo only: real payments run on real time")
     if data is not None and database is not None:
         raise WrongUse("say either --data DIR or --database URL")
-    settings = demo_data.read().config() if config is None else read(config, master_key_file, demo=demo)
-    settings = _with_ports(settings, port, http_port)
+
+    def reread() -> Config:
+        return demo_data.read().config() if config is None else read(config, master_key_file, demo=demo)
+
+    settings = _with_ports(reread(), port, http_port)
     if demo:
         logs.warning("DEMO KEYS ARE IN USE: they are published test values, never use them with real cards")
     now = system_clock if clock is None else SimulatedClock(_instant(clock))
-    return _run(_serve(settings, now, database, data or Path("authz-data"), pg_bin, demo=demo))
+    return _run(_serve(settings, now, database, data or Path("authz-data"), pg_bin, reread, demo=demo))
 
 
 @app.command
@@ -179,7 +182,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else DONE
 
 
-async def _serve(config: Config, now: Now, database: str | None, data: Path, pg_bin: Path | None, *, demo: bool) -> int:
+async def _serve(
+    config: Config,
+    now: Now,
+    database: str | None,
+    data: Path,
+    pg_bin: Path | None,
+    reread: Callable[[], Config],
+    *,
+    demo: bool,
+) -> int:
     embedded = None if database is not None else await Embedded.start(data, pg_bin)
     url = embedded.url if embedded is not None else str(database)
     try:
@@ -189,11 +201,23 @@ async def _serve(config: Config, now: Now, database: str | None, data: Path, pg_
             iso8583 = f"{config.links[0].host}:{service.links[0].port}"
             sys.stdout.write(f"ready iso8583={iso8583} http={config.http_host}:{service.http_port} database={url}\n")
             sys.stdout.flush()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _change_keys, service, reread)
             await asyncio.Event().wait()
     finally:
         if embedded is not None:
             await embedded.stop()
     return DONE
+
+
+def _change_keys(service: Service, reread: Callable[[], Config]) -> None:
+    """Take the issuer's and the vault's keys from the configuration as it is now; if it can't be read, keep those."""
+    try:
+        config = reread()
+        service.security.change_keys(config.issuer, config.vault)
+    except (ConfigInvalid, SecurityError) as error:
+        logs.warning("keys not read again", why=str(error))
+    else:
+        logs.warning("keys read again")
 
 
 async def _create(database: str, partitions: int) -> int:

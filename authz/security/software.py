@@ -14,12 +14,17 @@ from authz.security.module import (
     PinCheck,
     PinFinding,
     PinMethod,
+    SecurityError,
     SecurityModule,
 )
 from authz.security.pin import PinBlocks
 from authz.security.vault import Vault, zone_key_context
 from authz.security.verification import Cvv2, Ibm3624, VisaPvv, same
 from authz.security.zone import Zone
+
+
+class TokenKeyChanged(SecurityError):
+    """The vault's token key names every card and request there is: put the one back that the engine started with."""
 
 
 class SoftwareSecurityModule(SecurityModule):
@@ -40,6 +45,21 @@ class SoftwareSecurityModule(SecurityModule):
     ) -> None:
         self._zones = {name: Zone(keys, pin_length, clock) for name, keys in zones.items()}
         self._pin_length = pin_length
+        self._vault = Vault(vault)
+        self._take(issuer)
+
+    def change_keys(self, issuer: IssuerKeys, vault: VaultKeys | VaultKey) -> None:
+        """Take other keys of the issuer's and the vault's, between two requests. The links' change by key blocks.
+
+        Raises `TokenKeyChanged`; then nothing has changed.
+        """
+        changed = Vault(vault)
+        if changed.token("0") != self._vault.token("0"):
+            raise TokenKeyChanged(TokenKeyChanged.__doc__)
+        self._vault = changed
+        self._take(issuer)
+
+    def _take(self, issuer: IssuerKeys) -> None:
         older = issuer.older
         pvks, indexes = (issuer.pvk, *older.pvk), (issuer.pvki, *older.pvki)
         self._pin_checks: Mapping[PinMethod, Sequence[VisaPvv | Ibm3624]] = {
@@ -49,7 +69,6 @@ class SoftwareSecurityModule(SecurityModule):
         self._dukpts = tuple(map(Dukpt, (issuer.bdk, *older.bdk)))
         self._cvv2s = tuple(map(Cvv2, (issuer.cvk, *older.cvk)))
         self._chips = tuple(map(ChipVerification, (issuer.imk_ac, *older.imk_ac)))
-        self._vault = Vault(vault)
 
     async def verify_pin(
         self, zone: str, pin_block: str, pan: str, check: PinCheck, key_serial: str | None = None

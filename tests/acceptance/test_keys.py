@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from authz.security.keys import VaultKey, VaultKeys
 from authz.security.master import MASTER_VARIABLE, Master
 from simulators.pinpad import PinPad
 from simulators.terminal import Terminal
-from tests.acceptance.authorizer import AUTHZ, TUESDAY, Authorizer, rows, running
+from tests.acceptance.authorizer import AUTHZ, TUESDAY, Authorizer, eventually, rows, running
 from tests.acceptance.counter import DEMO, SIMULATED, ask, card, purchase
 from tests.conftest import Database
 
@@ -522,3 +523,33 @@ def test_one_key_and_those_derived_from_it_open_the_same_vault() -> None:
     """A ledger that was begun with `[vault] key` can go on with `token` and `keys`."""
     one = VaultKey(bytes.fromhex(OLD))
     assert list(VaultKeys(one.token, one.keys).each()) == list(one.each())
+
+
+NEW_PVK = "3e8f" * 8
+
+
+def test_the_issuers_keys_change_under_a_running_engine(vestry: Vestry, own_database: Database) -> None:
+    """SIGHUP: what the older key made is verified as long as it is listed; nobody is refused in between."""
+    options = ("--database", own_database.url, "--config", str(vestry.config), "--clock", TUESDAY)
+    with running(vestry.folder, *options) as authorizer:
+
+        def paid_with(*pvks: str, vault: tuple[str, ...] = (OLD,)) -> tuple[str | None, str]:
+            """Change the keys, and pay; what is answered, and what the log says last."""
+            contents = tables(*vault)
+            contents["[issuer_keys]"]["pvk"] = [sealed("issuer", "pvk", pvk) for pvk in pvks]
+            vestry.configure(contents)
+            before = authorizer.errors
+            authorizer.signal(signal.SIGHUP)
+            eventually(lambda: "read again" in authorizer.errors[len(before) :])
+            return ask(authorizer.port, purchase("0014", 100)).reason, authorizer.errors[len(before) :]
+
+        old = DEMO.issuer_keys["pvk"]
+        assert paid_with(NEW_PVK, old)[0] == "APPROVED"
+        assert paid_with(NEW_PVK)[0] == "PIN_WRONG"
+        assert paid_with(old, vault=(NEW, OLD))[0] == "APPROVED"
+        vestry.configure(tables(OLD) | {"[vault]": {"token": sealed("vault", "token", NEW), "keys": []}})
+        before = authorizer.errors
+        authorizer.signal(signal.SIGHUP)
+        eventually(lambda: "keys not read again" in authorizer.errors[len(before) :])
+        assert ask(authorizer.port, purchase("0014", 100)).reason == "APPROVED"
+        assert leaked(authorizer.output + authorizer.errors) == []
