@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 from msgspec import Struct
 
-from authz.decision.commands import Payment, Refund, Reversal, Totals
+from authz.decision.commands import Payment, Totals
 from authz.decision.decide import decide
 from authz.decision.outcomes import Outcome, State
 from authz.decision.reference import merchant_passbook
@@ -20,7 +20,7 @@ from authz.engine.facts import facts_of, passbooks_read
 from authz.engine.identities import effects_of, key_of
 from authz.engine.kinds import kind_of
 from authz.engine.lookup import read_answer
-from authz.engine.originals import Sight, Trail, follow
+from authz.engine.originals import Sight, Trail, follow, named_by
 from authz.engine.passbooks import decode_state, encode_state
 from authz.engine.recent import Known
 from authz.engine.work import Inputs, decode_inputs, encode_json
@@ -119,7 +119,8 @@ class Rereading:
             sums = await BusinessDays(self._store, ()).sums(command.acquirer, command.windows)
             if sums != command.recorded:
                 raise Undecidable("its totals aren't what the records before it add up to")
-        trail = await self._trail(seq, command.originals) if isinstance(command, Reversal | Refund) else None
+        originals = named_by(command)
+        trail = await self._trail(seq, originals) if originals else None
         states = [self._state(name) for name in names]
         original = None if trail is None else trail.original
         try:

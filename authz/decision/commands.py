@@ -2,7 +2,7 @@
 
 from datetime import date
 from enum import StrEnum
-from typing import Literal, NewType
+from typing import Literal, NewType, get_args
 
 from msgspec import Struct
 
@@ -271,8 +271,10 @@ class ChangeKey(Struct, frozen=True, tag="key", gc=False):
 
 Presented = Purchase | Inquiry | Refund
 """A card is presented: it is examined."""
-PRESENTED = (Purchase, Inquiry, Refund)
+PRESENTED = get_args(Presented)
 """The same, for telling at run time."""
+UNDOING = (Reversal, Refund)
+"""What changes what stands of another request, and is decided by what stands of it."""
 Told = Advice | Completion | Reversal
 """Something has happened already: no rule on the card can undo it."""
 Payment = Presented | Told

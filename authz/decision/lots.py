@@ -45,7 +45,7 @@ def take(purse: Purse, product: str, day: date, amount: Cents) -> tuple[tuple[Lo
 
 def add(lots: tuple[Lot, ...], new: Lot) -> tuple[Lot, ...]:
     """Put a lot in its place, or what it holds into the one of its name. Raises `LotDiffers` if their days differ."""
-    same = next((lot for lot in lots if (lot.product, lot.name) == (new.product, new.name)), None)
+    same = _same(lots, new)
     if same is not None and (same.valid_from, same.valid_until) != (new.valid_from, new.valid_until):
         raise LotDiffers
     return _put(lots, new)
@@ -88,14 +88,15 @@ def expire(holder: HolderId, purse: Purse, today: date) -> tuple[Purse, tuple[Tr
 
 def _put(lots: tuple[Lot, ...], new: Lot) -> tuple[Lot, ...]:
     """Put a lot in its place, or what it holds into the one of its name, whose days may have been prolonged."""
-    same = next((lot for lot in lots if (lot.product, lot.name) == (new.product, new.name)), None)
+    same = _same(lots, new)
     if same is None:
         return tuple(sorted((*lots, new), key=_age))
-    return tuple(_more(lot, new.amount) if lot is same else lot for lot in lots)
+    more = replace(same, amount=Cents(same.amount + new.amount))
+    return tuple(more if lot is same else lot for lot in lots)
 
 
-def _more(lot: Lot, amount: Cents) -> Lot:
-    return Lot(lot.product, lot.name, lot.valid_from, lot.valid_until, Cents(lot.amount + amount))
+def _same(lots: tuple[Lot, ...], new: Lot) -> Lot | None:
+    return next((lot for lot in lots if (lot.product, lot.name) == (new.product, new.name)), None)
 
 
 def _age(lot: Lot) -> tuple[date, date, str, str]:

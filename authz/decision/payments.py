@@ -1,6 +1,6 @@
 """A card is presented: purchases, holds, inquiries, refunds. The first failure decides (docs/interface.md)."""
 
-from datetime import date, timedelta
+from datetime import date
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,12 +13,12 @@ from authz.decision.commands import Inquiry, Presented, Purchase, Refund
 from authz.decision.evidence import Facts
 from authz.decision.outcomes import Balance, Outcome, Reason, Reply
 from authz.decision.position import Position
-from authz.decision.posting import approval_code, paid, set_aside, uncovered
+from authz.decision.posting import approval_code, spend, uncovered
 from authz.decision.programme import DayOff, Product
 from authz.decision.reference import Merchant
 from authz.decision.standing import Effect, Standing
 from ledger import accounts
-from ledger.values import Cents, Hold, Transfer
+from ledger.values import Cents, Transfer
 
 BALANCES_MAX = 6
 """Products that one inquiry answers: DE 54 holds no more."""
@@ -42,10 +42,11 @@ class Case(Struct, frozen=True):
     def answer(self, reply: Reply, position: Position | None = None, transfers: tuple[Transfer, ...] = ()) -> Outcome:
         """Close the case: where no position is given, money stands as it stood."""
         # The cryptogram tells the chip that it was approved.
-        response = self.facts.evidence.response if self.verdict.authentic and reply.reason.approves else None
+        if self.verdict.authentic and reply.reason.approves:
+            reply = replace(reply, response=self.facts.evidence.response)
         if position is None:
-            return Outcome(replace(reply, response=response), self.known.holder, self.position)
-        return Outcome(replace(reply, response=response), self.known.holder, position, (*self.due, *transfers))
+            return Outcome(reply, self.known.holder, self.position)
+        return Outcome(reply, self.known.holder, position, (*self.due, *transfers))
 
     def refuse(self, reason: Reason) -> Outcome:
         """Close the case with a refusal that tells nothing of the balance."""
@@ -140,21 +141,21 @@ def _spend(
     case: Case, command: Purchase, product: str, amount: Cents
 ) -> tuple[Position, Standing, tuple[Transfer, ...]]:
     """Pay the acquirer, or set aside, out of the oldest lots; count it on the day and on the contactless limit."""
-    today, acquirer = case.today, command.origin.acquirer
-    left, parts = lots.take(case.current.purse, product, today, amount)
-    purse = replace(case.current.purse, lots=left)
-    standing = Standing(command.reference, 0, Effect.DEBIT, product, today, approval_code(command.reference), parts)
-    if command.holds:
-        until = today + timedelta(days=case.known.programme.holds.days)
-        hold = Hold(command.reference, product, today, standing.approval, acquirer, parts, until)
-        purse, standing = replace(purse, holds=(*purse.holds, hold)), holds.standing(hold)
-    position = replace(case.current, purse=purse).with_spent(today, product, amount, today)
+    effect = Effect.HOLD if command.holds else Effect.DEBIT
+    asked = Standing(command.reference, 0, effect, product, case.today, approval_code(command.reference))
+    position, standing, transfers = spend(
+        case.known.holder,
+        case.current,
+        asked,
+        amount,
+        command.origin.acquirer,
+        case.known.programme.holds.days,
+        case.today,
+    )
     if spends_without_pin(command, case.facts.evidence):
         card = case.verdict.card
         position = position.with_card(replace(card, contactless=Cents(card.contactless + amount)))
-    holder = case.known.holder
-    moved = set_aside(holder, product, parts) if command.holds else paid(holder, product, parts, acquirer)
-    return position, standing, moved
+    return position, standing, transfers
 
 
 def _refund(case: Case, command: Refund, product: Product) -> Outcome:

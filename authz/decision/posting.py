@@ -1,9 +1,16 @@
-"""What requests that move money have in common: an approval code, and the transfers out of lots and holds."""
+"""What requests that move money have in common: an approval code, spending, and the transfers out of lots and holds."""
 
+from collections.abc import Callable
+from datetime import date, timedelta
 from hashlib import blake2b
 
+from msgspec.structs import replace
+
+from authz.decision import lots
+from authz.decision.position import Position
+from authz.decision.standing import Effect, Standing
 from ledger import accounts
-from ledger.values import Cents, HolderId, Part, Transfer
+from ledger.values import Account, Cents, Hold, HolderId, Part, Transfer
 
 APPROVAL_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -22,10 +29,25 @@ def approval_code(reference: str) -> str:
     return code
 
 
-def paid(holder: HolderId, product: str, parts: tuple[Part, ...], acquirer: str) -> tuple[Transfer, ...]:
-    """Pay an acquirer out of lots."""
-    to = accounts.payable(acquirer)
-    return tuple(Transfer(accounts.of_holder(holder, product, part.lot), to, part.amount) for part in parts)
+def spend(
+    holder: HolderId, position: Position, asked: Standing, amount: Cents, acquirer: str, hold_days: int, today: date
+) -> tuple[Position, Standing, tuple[Transfer, ...]]:
+    """Take `amount`, which must be available, out of the oldest lots, and count it on the day of what is `asked`.
+
+    As `asked` says, it is paid to the acquirer, or set aside for `hold_days` more. Returns the position after it, what
+    stands, and the transfers.
+    """
+    product, day = asked.product, asked.day
+    left, parts = lots.take(position.purse, product, day, amount)
+    purse, standing = replace(position.purse, lots=left), replace(asked, parts=parts)
+    if standing.effect is Effect.HOLD:
+        until = day + timedelta(days=hold_days)
+        hold = Hold(standing.original, product, day, standing.approval, acquirer, parts, until)
+        purse = replace(purse, holds=(*purse.holds, hold))
+        moved = set_aside(holder, product, parts)
+    else:
+        moved = paid(holder, product, parts, acquirer)
+    return replace(position, purse=purse).with_spent(day, product, amount, today), standing, moved
 
 
 def set_aside(holder: HolderId, product: str, parts: tuple[Part, ...]) -> tuple[Transfer, ...]:
@@ -38,10 +60,16 @@ def set_aside(holder: HolderId, product: str, parts: tuple[Part, ...]) -> tuple[
     )
 
 
-def captured(holder: HolderId, product: str, parts: tuple[Part, ...], acquirer: str) -> tuple[Transfer, ...]:
-    """Pay an acquirer out of what a hold has set aside."""
+def paid(
+    holder: HolderId,
+    product: str,
+    parts: tuple[Part, ...],
+    acquirer: str,
+    out_of: Callable[[HolderId, str, str], Account] = accounts.of_holder,
+) -> tuple[Transfer, ...]:
+    """Pay an acquirer, out of lots or out of what a hold has set aside of them (`accounts.of_hold`)."""
     to = accounts.payable(acquirer)
-    return tuple(Transfer(accounts.of_hold(holder, product, part.lot), to, part.amount) for part in parts)
+    return tuple(Transfer(out_of(holder, product, part.lot), to, part.amount) for part in parts)
 
 
 def uncovered(acquirer: str, cents: int) -> tuple[Transfer, ...]:

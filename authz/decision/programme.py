@@ -19,6 +19,9 @@ from ledger.values import Cents
 PRODUCT_CODES = frozenset({"90", "91", "92", "93", "94", "95"})
 """Every product that DE 3 can name: titre-restaurant, lunch, eco, gift, sport-culture, consumption."""
 
+HOLD_DAYS = 7
+"""How long holds last after their day, where a programme doesn't say."""
+
 Positive = Annotated[Cents, Meta(gt=0)]
 Tries = Annotated[int, Meta(gt=0)]
 Text = Annotated[str, Meta(min_length=1)]
@@ -179,7 +182,7 @@ class Programme(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     contactless: Contactless
     refunds: Refunds
     chip: Chip = Chip(fallback=True, source="unverified")
-    holds: Holds = Holds(days=7, source="unverified")
+    holds: Holds = Holds(days=HOLD_DAYS, source="unverified")
     cap: Literal["default", "law"] = "default"
     caps: Caps = Caps()
     days_off: tuple[DaysOffRow, ...] = ()

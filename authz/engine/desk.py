@@ -8,7 +8,7 @@ from authz.decision.decide import decide
 from authz.decision.outcomes import Reason, Reply, State
 from authz.engine.facts import facts_of, passbooks_read
 from authz.engine.identities import content_of
-from authz.engine.originals import Sight, follow
+from authz.engine.originals import Sight, follow, named_by
 from authz.engine.passbooks import Passbook, Passbooks
 from authz.engine.recent import Known, Recent
 from authz.engine.requests import Answer
@@ -54,13 +54,14 @@ class Desk:
 
     def unsought(self, work: Work) -> list[Identity]:
         """Name the keys that must be looked for in the ledger before `work` can be decided; none: it can be."""
-        if not work.look_up and not work.originals:
+        originals = named_by(work.command)
+        if not work.look_up and not originals:
             return []
         sight = self._sight(work)
         if work.look_up and work.keys is not None:
             sight.see([work.keys.identity, work.keys.reference])
-        if work.originals:
-            follow(work.originals, sight)
+        if originals:
+            follow(originals, sight)
         return sight.unsought
 
     def decide(self, work: Work) -> Decided | Answer:
@@ -111,7 +112,8 @@ class Desk:
         self.instant = max(self._now(), self.instant)
         books = Books(*map(self._book, self._needs(work)))
         states = [None if book is None else book.state for book in books.all()]
-        trail = follow(work.originals, self._sight(work)) if work.originals else None
+        originals = named_by(work.command)
+        trail = follow(originals, self._sight(work)) if originals else None
         original = trail.original if trail is not None else None
         outcome = decide(work.command, facts_of(self.instant, work.evidence, work.holder, states, original))
         if outcome.holder is None:

@@ -15,22 +15,11 @@ from zlib import crc32
 import msgspec
 
 from authz.clock import Now
-from authz.decision.commands import (
-    Administration,
-    ChangeKey,
-    Command,
-    Completion,
-    CutOver,
-    Refund,
-    Reversal,
-)
+from authz.decision.commands import UNDOING, Administration, ChangeKey, Command, Completion, CutOver
 from authz.decision.evidence import Evidence
 from authz.decision.outcomes import Reason, Reply
-from authz.decision.reference import (
-    LinkKeys,
-    link_passbook,
-    merchant_passbook,
-)
+from authz.decision.programme import HOLD_DAYS
+from authz.decision.reference import LinkKeys, link_passbook, merchant_passbook
 from authz.decision.refused import Refused
 from authz.engine.business_days import BusinessDays
 from authz.engine.cards import Cards, KnownCard
@@ -52,10 +41,6 @@ from authz.security.module import ImportedKey, KeyMissing, SecurityError, Securi
 from ledger.store import LedgerError, Store
 from ledger.values import HolderId, Partition
 
-HOLD_DAYS = 7
-"""How long holds last, where nothing else is said."""
-UNDOING = (Reversal, Refund)
-"""What changes what stands of another request, which is looked up with it."""
 NAMING = (*UNDOING, Completion)
 """What may name another request. A completion's hold is in the holder's purse."""
 ROOM_EVERY_S = 30
@@ -283,11 +268,8 @@ class Engine:
         keys = keys_of(request.command.origin, token)
         card = known.card if known else None
         command = msgspec.structs.replace(request.command, card=card, reference=text_of(keys.reference))
-        originals: tuple[str, ...] = ()
         if request.named is not None and isinstance(command, NAMING):
-            originals = originals_of(command.origin, request.named, token)
-            command = msgspec.structs.replace(command, originals=originals)
-        names_original = isinstance(command, UNDOING)
+            command = msgspec.structs.replace(command, originals=originals_of(command.origin, request.named, token))
         return Work(
             command=command,
             kind=kind_of(command),
@@ -297,8 +279,7 @@ class Engine:
             evidence=evidence,
             keys=keys,
             link=request.link,
-            look_up=request.repeat or names_original,
-            originals=originals if names_original else (),
+            look_up=request.repeat or isinstance(command, UNDOING),
             deadline=request.deadline,
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from authz.decision.commands import Reversal
+from authz.decision.commands import UNDOING, Command, Reversal
 from authz.decision.evidence import Original
 from authz.decision.standing import Standing
 from authz.engine.identities import key_of, step_key
@@ -45,6 +45,11 @@ class Sight:
                 return self._found[key]
             self.unsought.append(key)
         return known
+
+
+def named_by(command: Command) -> tuple[str, ...]:
+    """The references of the request by which a command is decided, the likeliest first; none where it is by none."""
+    return command.originals if isinstance(command, UNDOING) else ()
 
 
 def follow(originals: Sequence[str], sight: Sight) -> Trail | None:

@@ -21,8 +21,8 @@ class Work(Struct, kw_only=True):
     """A request with all that its decision needs beside the passbooks.
 
     `holder` is None for a card that nobody knows, `merchant` where no merchant is concerned. `look_up`: its keys
-    are looked for in the ledger before it is decided; so are the `originals` that it may name. `found` is what was
-    looked for, and what is there.
+    are looked for in the ledger before it is decided; so is what it may name. `found` is what was looked for, and what
+    is there.
     """
 
     command: Command
@@ -36,7 +36,6 @@ class Work(Struct, kw_only=True):
     keys: Keys | None = None
     link: str = ""
     look_up: bool = False
-    originals: tuple[str, ...] = ()
     found: dict[Identity, Known | None] = {}
 
 
