@@ -3,13 +3,14 @@
 Two implementations stand behind it: `ledger.memory` and `ledger.postgres`. One test suite holds both.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
 from msgspec import Struct
 
-from ledger.values import Account, Cents, Epoch, HolderId, Identity, Partition, Record, Seq
+from ledger.values import Account, Cents, Epoch, HolderId, Identity, Manifest, Partition, Record, Seq
 
 HOLDERS_A_CALL_MAX = 64
 """Cold holders that one read looks up: small chunks, since each may cost 0.1 ms of disk."""
@@ -22,6 +23,9 @@ HISTORY_LINES_MAX = 512
 
 HOLDERS_WINDOW_SEQS_MAX = 10_000
 """Seqs in which one read looks for holders."""
+
+PASSBOOKS_A_CALL_MAX = 256
+"""Passbooks that one read walks over."""
 
 
 class LedgerError(Exception):
@@ -76,6 +80,18 @@ class Answer(Struct, frozen=True, gc=False):
     reply: str
 
 
+class FullRange(Struct, frozen=True, gc=False):
+    """A range of a partition's journal in which every seq is taken: `newest` is its last record's instant.
+
+    `closed`: its closing balances are written. `archived`: it lies in the archive, where nothing is appended.
+    """
+
+    number: int
+    newest: datetime
+    closed: bool
+    archived: bool
+
+
 class Turnover(Struct, frozen=True, gc=False):
     """What records of one kind put into an account (`credited` cents) and took out of it (`debited`).
 
@@ -97,6 +113,12 @@ class Store(Protocol):
 
     async def fence(self, partition: Partition) -> Fence:
         """Read the fence as it stands. A hint only: what decides is what `take` returns."""
+
+    def watch(self, partition: Partition) -> AbstractAsyncContextManager[Callable[[], Awaitable[Fence]]]:
+        """Look at a fence again and again over one connection, which is never replaced by another.
+
+        Where it breaks, `Unavailable` is raised: what was seen so far may have been another server.
+        """
 
     async def writer_lives(self, partition: Partition, epoch: Epoch) -> bool:
         """Tell whether the session that took this epoch is still connected. Frozen counts as connected."""
@@ -154,6 +176,32 @@ class Store(Protocol):
 
         Records without a holder don't count. The two are at most `HOLDERS_WINDOW_SEQS_MAX` apart.
         """
+
+    async def passbooks(
+        self, partition: Partition, after: str, passbooks_max: int
+    ) -> Sequence[tuple[HolderId, Line]]:
+        """Walk over the holders in the order of their names, behind `after`: each with their newest line.
+
+        References (`merchant:…`) are passed over. At most `passbooks_max`, itself at most `PASSBOOKS_A_CALL_MAX`; fewer:
+        the walk is over.
+        """
+
+    async def full_ranges(self, partition: Partition) -> Sequence[FullRange]:
+        """List the ranges of a partition that are full, oldest first."""
+
+    async def close_range(self, partition: Partition) -> int | None:
+        """Write the closing balances of the oldest full range that has none; return its number. None: all have."""
+
+    async def last_written_in(
+        self, partition: Partition, number: int, after: str, passbooks_max: int
+    ) -> Sequence[HolderId]:
+        """Walk over the passbooks, of holders and of references, whose newest line lies in a range, behind `after`.
+
+        At most `passbooks_max`, itself at most `PASSBOOKS_A_CALL_MAX`; fewer: the walk is over.
+        """
+
+    async def manifest(self, partition: Partition, number: int) -> Manifest:
+        """Sum up a full range."""
 
     async def add_range(self) -> int:
         """Keep at least two empty ranges of seqs ahead of the newest record; return how many there are."""

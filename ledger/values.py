@@ -112,6 +112,22 @@ class Purse(Struct, frozen=True, array_like=True, gc=False):
     expired: tuple[Lot, ...] = ()
 
 
+class Manifest(Struct, frozen=True, gc=False):
+    """What a full range of a partition's journal holds: every record from `first` to `last`, and their transfers.
+
+    `before` is the hash of the record before the first (the genesis hash in range 0), `hash` the last one's: both in
+    hexadecimal. With them, the chain before and behind an archived range is known without reading it.
+    """
+
+    range: int
+    first: Seq
+    last: Seq
+    records: int
+    transfers: int
+    before: str
+    hash: str
+
+
 class Entry(Struct, frozen=True, gc=False):
     """What a decision wants remembered, before the writer gives it a place in the chain.
 
