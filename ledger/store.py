@@ -177,13 +177,11 @@ class Store(Protocol):
         Records without a holder don't count. The two are at most `HOLDERS_WINDOW_SEQS_MAX` apart.
         """
 
-    async def passbooks(
-        self, partition: Partition, after: str, passbooks_max: int
-    ) -> Sequence[tuple[HolderId, Line]]:
+    async def passbooks(self, partition: Partition, after: str, passbooks_max: int) -> Sequence[tuple[HolderId, Line]]:
         """Walk over the holders in the order of their names, behind `after`: each with their newest line.
 
-        References (`merchant:…`) are passed over. At most `passbooks_max`, itself at most `PASSBOOKS_A_CALL_MAX`; fewer:
-        the walk is over.
+        References (`merchant:…`) are passed over. At most `passbooks_max`, itself at most `PASSBOOKS_A_CALL_MAX`:
+        where fewer come, the walk is over.
         """
 
     async def full_ranges(self, partition: Partition) -> Sequence[FullRange]:

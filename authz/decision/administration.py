@@ -13,6 +13,7 @@ from authz.decision import calendar, holds, lots
 from authz.decision.commands import (
     Administration,
     AdoptProgramme,
+    Carry,
     ChangeKey,
     CutOver,
     Enrol,
@@ -21,8 +22,10 @@ from authz.decision.commands import (
     LiftOnlineLock,
     Load,
     NoteSweep,
+    NoteWalk,
     RegisterEmployer,
     RegisterMerchant,
+    SealRange,
     StopCard,
 )
 from authz.decision.evidence import Facts
@@ -31,6 +34,7 @@ from authz.decision.position import Card, CardStatus, Position
 from authz.decision.programme import PRODUCT_CODES
 from authz.decision.reference import (
     SWEEP_PASSBOOK,
+    VINTAGES_PASSBOOK,
     BusinessDay,
     LinkKeys,
     Merchant,
@@ -40,6 +44,7 @@ from authz.decision.reference import (
     link_passbook,
     merchant_passbook,
     programme_passbook,
+    range_passbook,
 )
 from authz.decision.refused import (
     BusinessDayTooFar,
@@ -52,6 +57,8 @@ from authz.decision.refused import (
     LoadEmpty,
     LotMalformed,
     NothingDue,
+    NothingToCarry,
+    RangeSealed,
     ZoneUnknown,
 )
 from ledger import accounts
@@ -78,10 +85,20 @@ def administer(command: Administration, facts: Facts) -> Outcome:
             return _written(employer_passbook(employer.id), employer)
         case NoteSweep(through):
             return _written(SWEEP_PASSBOOK, Swept(through))
+        case NoteWalk(walked):
+            return _written(VINTAGES_PASSBOOK, walked)
+        case Carry(passbook):
+            if facts.own is None:
+                raise NothingToCarry
+            return _written(passbook, facts.own)
+        case SealRange(manifest):
+            if facts.own is not None:
+                raise RangeSealed
+            return _written(range_passbook(manifest.range), manifest)
         case CutOver():
             return _written(acquirer_passbook(command.acquirer), _cut_over(command, facts))
         case ChangeKey(acquirer, usage, check_value):
-            known = facts.link_keys.check_values if facts.link_keys is not None else {}
+            known = facts.own.check_values if isinstance(facts.own, LinkKeys) else {}
             return _written(link_passbook(acquirer), LinkKeys(dict(sorted({**known, usage: check_value}.items()))))
         case Enrol(holder, employer_id, works_days_off):
             if facts.position is not None:
@@ -174,7 +191,7 @@ def _lapse(command: LapseHolds, facts: Facts) -> Outcome:
 
 def _cut_over(command: CutOver, facts: Facts) -> BusinessDay:
     """Find the day that begins. One that has begun already changes nothing."""
-    open_now = facts.business_day.open if facts.business_day is not None else day_closed_at(facts.instant)
+    open_now = facts.own.open if isinstance(facts.own, BusinessDay) else day_closed_at(facts.instant)
     following = max(open_now, day_closed_at(facts.instant)) + timedelta(days=1)
     begins = following if command.begins is None else max(open_now, command.begins)
     if begins > business_date(facts.instant) + timedelta(days=BUSINESS_DAYS_AHEAD_MAX):

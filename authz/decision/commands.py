@@ -7,9 +7,9 @@ from typing import Literal, NewType, get_args
 from msgspec import Struct
 
 from authz.decision.programme import Programme
-from authz.decision.reference import Employer, Merchant
+from authz.decision.reference import Employer, Merchant, Walked
 from authz.decision.totals import Sums
-from ledger.values import Cents, HolderId, Partition, Seq
+from ledger.values import Cents, HolderId, Manifest, Partition, Seq
 
 CardId = NewType("CardId", str)
 """A card's random name; the number behind it is in the vault."""
@@ -254,6 +254,52 @@ class NoteSweep(Struct, frozen=True, tag="sweep", gc=False):
     through: Seq
 
 
+class ExpireLots(Struct, frozen=True, tag="expiry", gc=False):
+    """Move the lots of a holder whose last day is over to where they wait to be exchanged or reactivated."""
+
+    holder: HolderId
+
+
+class ForfeitLots(Struct, frozen=True, tag="forfeit", gc=False):
+    """Let what has waited in vain, of a holder's expired lots, fall to the issuer's pool."""
+
+    holder: HolderId
+
+
+class ExchangeLot(Struct, frozen=True, tag="exchange", gc=False):
+    """Give a holder who asks for it the next vintage for what is left of an expired one."""
+
+    holder: HolderId
+    product: str
+    lot: str
+
+
+class ReactivateLot(Struct, frozen=True, tag="reactivation", gc=False):
+    """Make an expired lot of a holder who asks for it valid once more, for a while."""
+
+    holder: HolderId
+    product: str
+    lot: str
+
+
+class NoteWalk(Struct, frozen=True, tag="walk", gc=False):
+    """Note how far the walk that ages holders' lots has come."""
+
+    walked: Walked
+
+
+class Carry(Struct, frozen=True, tag="carry", gc=False):
+    """State a passbook again as it is, so that the range in which its newest line lies can be archived."""
+
+    passbook: HolderId
+
+
+class SealRange(Struct, frozen=True, tag="manifest", gc=False):
+    """Record what a full range of the journal holds, before it is archived."""
+
+    manifest: Manifest
+
+
 class CutOver(Struct, frozen=True, tag="cutover", gc=False):
     """Close an acquirer's business day. `begins` is the day that begins; None: the one that is next."""
 
@@ -290,6 +336,13 @@ Administration = (
     | Load
     | LapseHolds
     | NoteSweep
+    | ExpireLots
+    | ForfeitLots
+    | ExchangeLot
+    | ReactivateLot
+    | NoteWalk
+    | Carry
+    | SealRange
     | CutOver
     | ChangeKey
 )

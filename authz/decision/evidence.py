@@ -6,9 +6,10 @@ from enum import StrEnum
 from msgspec import Struct
 
 from authz.decision.calendar import local_day
+from authz.decision.outcomes import State
 from authz.decision.position import Position
 from authz.decision.programme import Programme
-from authz.decision.reference import BusinessDay, Employer, LinkKeys, Merchant
+from authz.decision.reference import Employer, Merchant
 from authz.decision.standing import Standing
 from ledger.values import HolderId
 
@@ -53,9 +54,9 @@ class Original(Struct, frozen=True, gc=False):
 class Facts(Struct, frozen=True, gc=False):
     """Everything a decision may look at beside its command. None: no such thing is known.
 
-    `instant` is the engine's, aware and in UTC. `holder` is whose `position` it is, `programme` the
-    one of the card used, `employer` the holder's, `original` what the command names. `business_day` and `link_keys`
-    are the acquirer's, for its own commands.
+    `instant` is the engine's, aware and in UTC. `own` is what stands in the passbook that the command is written in,
+    `holder` whose it is, `position` the same where that is a card holder. `employer` is the holder's; `programme` is the
+    one of the card used, or, where none is used, the employer's; `original` is what the command names.
     """
 
     instant: datetime
@@ -66,8 +67,7 @@ class Facts(Struct, frozen=True, gc=False):
     employer: Employer | None = None
     programme: Programme | None = None
     original: Original | None = None
-    business_day: BusinessDay | None = None
-    link_keys: LinkKeys | None = None
+    own: State | None = None
 
     @property
     def today(self) -> date:

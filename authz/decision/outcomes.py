@@ -6,10 +6,10 @@ from msgspec import Struct
 
 from authz.decision.position import Position
 from authz.decision.programme import Programme
-from authz.decision.reference import BusinessDay, Employer, LinkKeys, Merchant, Swept
+from authz.decision.reference import BusinessDay, Employer, LinkKeys, Merchant, Swept, Walked
 from authz.decision.standing import Standing
 from authz.decision.totals import Sums
-from ledger.values import Cents, HolderId, Transfer
+from ledger.values import Cents, HolderId, Manifest, Transfer
 
 
 class Reason(StrEnum):
@@ -90,7 +90,7 @@ class Reply(Struct, frozen=True, omit_defaults=True, gc=False):
     redated: bool = False
 
 
-State = Position | Merchant | Employer | Programme | BusinessDay | LinkKeys | Swept
+State = Position | Merchant | Employer | Programme | BusinessDay | LinkKeys | Swept | Walked | Manifest
 """What a passbook's line can say."""
 
 

@@ -42,6 +42,13 @@ class Swept(Struct, frozen=True, gc=False):
     through: Seq
 
 
+class Walked(Struct, frozen=True, gc=False):
+    """How far a walk over all holders has come: on which day, and behind whom. None: it is through for that day."""
+
+    day: date
+    after: str | None
+
+
 class LinkKeys(Struct, frozen=True, gc=False):
     """The check values of the keys that a link was given by key changes, by what they are for."""
 
@@ -50,6 +57,17 @@ class LinkKeys(Struct, frozen=True, gc=False):
 
 SWEEP_PASSBOOK = HolderId("sweep:holds")
 """Where the sweep notes how far it has come."""
+VINTAGES_PASSBOOK = HolderId("walk:vintages")
+"""Where the walk that ages holders' lots notes how far it has come."""
+
+
+def range_passbook(number: int) -> HolderId:
+    """Name the passbook of a range of the journal, in which its manifest stands.
+
+    >>> range_passbook(3)
+    'range:000003'
+    """
+    return HolderId(f"range:{number:06}")
 
 
 def acquirer_passbook(acquirer: str) -> HolderId:

@@ -52,5 +52,13 @@ class BusinessDayTooFar(Refused):
     """A business day begins at most 7 days ahead of the calendar."""
 
 
+class NothingToCarry(Refused):
+    """The passbook has no line that could be carried."""
+
+
+class RangeSealed(Refused):
+    """The range of the journal has its manifest already."""
+
+
 class NothingDue(Refused):
     """The holder has no hold that is past its days everywhere."""

@@ -7,16 +7,9 @@ from typing import TypeVar
 from authz.decision.commands import CardId
 from authz.decision.evidence import Evidence, Facts, Original
 from authz.decision.outcomes import State
-from authz.decision.position import Position
+from authz.decision.position import Card, Position
 from authz.decision.programme import Programme
-from authz.decision.reference import (
-    BusinessDay,
-    Employer,
-    LinkKeys,
-    Merchant,
-    employer_passbook,
-    programme_passbook,
-)
+from authz.decision.reference import Employer, Merchant, employer_passbook, programme_passbook
 from ledger.values import HolderId
 
 S = TypeVar("S")
@@ -28,17 +21,17 @@ def passbooks_read(
     card: CardId | None,
     state_of: Callable[[HolderId | None], State | None],
 ) -> tuple[HolderId | None, ...]:
-    """The passbooks of the holder, the merchant, the employer and the programme, as far as they are known."""
+    """The passbooks of the holder, the merchant, the employer and the programme, as far as they are known.
+
+    The programme is the used card's; where no card is used, the employer's.
+    """
     position = state_of(holder)
     if not isinstance(position, Position):
         return holder, merchant, None, None
-    used = position.card(card) if card is not None else None
-    return (
-        holder,
-        merchant,
-        employer_passbook(position.employer) if position.employer else None,
-        programme_passbook(used.programme) if used is not None else None,
-    )
+    employer = employer_passbook(position.employer) if position.employer else None
+    ruled_by = state_of(employer) if card is None else position.card(card)
+    programme = programme_passbook(ruled_by.programme) if isinstance(ruled_by, Employer | Card) else None
+    return holder, merchant, employer, programme
 
 
 def facts_of(
@@ -59,8 +52,7 @@ def facts_of(
         employer=_only(Employer, employer),
         programme=_only(Programme, programme),
         original=original,
-        business_day=_only(BusinessDay, own),
-        link_keys=_only(LinkKeys, own),
+        own=own,
     )
 
 

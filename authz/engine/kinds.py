@@ -4,21 +4,26 @@ from authz.decision.commands import (
     Administration,
     AdoptProgramme,
     Advice,
+    Carry,
     ChangeKey,
     Command,
     CutOver,
     NoteSweep,
+    NoteWalk,
     Purchase,
     RegisterEmployer,
     RegisterMerchant,
+    SealRange,
 )
 from authz.decision.reference import (
     SWEEP_PASSBOOK,
+    VINTAGES_PASSBOOK,
     acquirer_passbook,
     employer_passbook,
     link_passbook,
     merchant_passbook,
     programme_passbook,
+    range_passbook,
 )
 from ledger.values import HolderId
 
@@ -38,6 +43,12 @@ def passbook_of(command: Administration) -> HolderId:
             return employer_passbook(employer.id)
         case NoteSweep():
             return SWEEP_PASSBOOK
+        case NoteWalk():
+            return VINTAGES_PASSBOOK
+        case Carry(passbook):
+            return passbook
+        case SealRange(manifest):
+            return range_passbook(manifest.range)
         case CutOver(acquirer):
             return acquirer_passbook(acquirer)
         case ChangeKey(acquirer):

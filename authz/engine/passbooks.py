@@ -8,9 +8,9 @@ import msgspec
 from authz.decision.outcomes import State
 from authz.decision.position import Position
 from authz.decision.programme import Programme
-from authz.decision.reference import BusinessDay, Employer, LinkKeys, Merchant, Swept
+from authz.decision.reference import BusinessDay, Employer, LinkKeys, Merchant, Swept, Walked
 from ledger.store import Line
-from ledger.values import HolderId, Seq
+from ledger.values import HolderId, Manifest, Seq
 
 _REFERENCES: dict[str, Callable[[str], State]] = {
     "merchant": msgspec.json.Decoder(Merchant).decode,
@@ -19,6 +19,8 @@ _REFERENCES: dict[str, Callable[[str], State]] = {
     "acquirer": msgspec.json.Decoder(BusinessDay).decode,
     "sweep": msgspec.json.Decoder(Swept).decode,
     "link": msgspec.json.Decoder(LinkKeys).decode,
+    "walk": msgspec.json.Decoder(Walked).decode,
+    "range": msgspec.json.Decoder(Manifest).decode,
 }
 _position: Callable[[str], State] = msgspec.json.Decoder(Position).decode
 encode_state = msgspec.json.Encoder().encode

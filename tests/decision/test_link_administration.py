@@ -20,7 +20,7 @@ from tests.decision.world import HOLDER, NOTHING, TUESDAY, paris, purchase, vint
 
 def cut_over(instant: datetime, opened: date | None = None, begins: date | None = None) -> date:
     """The day that begins, for an acquirer that has `opened` one (None: that never cut over)."""
-    known = Facts(instant, NOTHING, business_day=None if opened is None else BusinessDay(opened))
+    known = Facts(instant, NOTHING, own=None if opened is None else BusinessDay(opened))
     outcome = decide(CutOver("970001", begins), known)
     assert (outcome.holder, outcome.transfers, outcome.reply) == ("acquirer:970001", (), Reply(Reason.APPROVED))
     assert isinstance(outcome.state, BusinessDay)
@@ -122,14 +122,14 @@ def test_a_key_change_records_the_check_value_of_the_key_and_leaves_the_others()
     passbook = link_passbook("970001")
     first = decide(change, Facts(TUESDAY, NOTHING))
     assert first == Outcome(Reply(Reason.APPROVED), passbook, LinkKeys({"P0": "CCCCCC"}))
-    then = decide(change, Facts(TUESDAY, NOTHING, link_keys=known))
+    then = decide(change, Facts(TUESDAY, NOTHING, own=known))
     assert then == Outcome(Reply(Reason.APPROVED), passbook, LinkKeys({"M3": "BBBBBB", "P0": "CCCCCC"}))
 
 
 def test_keys_are_recorded_in_one_order_however_they_came() -> None:
     keys = LinkKeys({})
     for usage in ("P0", "M3"):
-        outcome = decide(ChangeKey("970001", usage, "AAAAAA"), Facts(TUESDAY, NOTHING, link_keys=keys))
+        outcome = decide(ChangeKey("970001", usage, "AAAAAA"), Facts(TUESDAY, NOTHING, own=keys))
         assert isinstance(outcome.state, LinkKeys)
         keys = outcome.state
     assert list(keys.check_values) == ["M3", "P0"]
