@@ -55,8 +55,8 @@ class Facts(Struct, frozen=True, gc=False):
     """Everything a decision may look at beside its command. None: no such thing is known.
 
     `instant` is the engine's, aware and in UTC. `own` is what stands in the passbook that the command is written in,
-    `holder` whose it is, `position` the same where that is a card holder. `employer` is the holder's; `programme` is the
-    one of the card used, or, where none is used, the employer's; `original` is what the command names.
+    `holder` whose it is, `position` the same where that is a card holder. `employer` is the holder's, and `programme`
+    the one of the card used, or, where none is used, the employer's; `original` is what the command names.
     """
 
     instant: datetime
