@@ -120,10 +120,11 @@ def test_a_completion_of_nothing_captures_nothing(terminal, told):
     assert (terminal.owed, terminal.book.standing(Kind.HOLD)) == (0, 0)
 
 
-def test_a_completion_of_0_releases_its_hold(terminal, told):
+def test_a_completion_of_0_releases_its_hold_and_is_not_counted_as_a_debit(terminal, told):
     hold = told(terminal.authorization(CARD, 500))
     told(terminal.completion(CARD, hold, 0))
     assert (terminal.owed, terminal.book.standing(Kind.HOLD)) == (0, 0)
+    assert terminal.book.tally(Kind.CAPTURE) == Tally(0, 0)
 
 
 def test_an_offline_hold_is_a_hold(terminal, told):
