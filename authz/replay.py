@@ -5,12 +5,15 @@ that the rules, on the inputs that each record holds, come to what it says. Noth
 for each record, only what stood before it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import ChainMap
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
+import asyncpg
 import msgspec
 from msgspec import Struct
 
-from authz.decision.commands import Payment, Totals
+from authz.decision.commands import UNDOING, Command, Payment, Totals
 from authz.decision.decide import decide
 from authz.decision.outcomes import Outcome, State
 from authz.decision.reference import merchant_passbook
@@ -21,15 +24,26 @@ from authz.engine.identities import effects_of, key_of
 from authz.engine.kinds import kind_of
 from authz.engine.lookup import read_answer
 from authz.engine.originals import Sight, Trail, follow, named_by
-from authz.engine.passbooks import decode_state, encode_state
+from authz.engine.passbooks import Passbook, Passbooks, encode_state
 from authz.engine.recent import Known
 from authz.engine.work import Inputs, decode_inputs, encode_json
 from ledger.postgres import PostgresStore
 from ledger.reading import Progress, chunks, entry_of, heads, reader
-from ledger.store import Line, Store
+from ledger.store import IDENTITIES_A_CALL_MAX, Line, Store
 from ledger.values import Entry, HolderId, Identity, Partition, Seq
 
 ASIDE_CONNECTIONS_MAX = 2
+PASSBOOKS_MAX = 20_000
+"""Passbooks in memory: more than a chunk of records can rest on. The rest are read again when they are needed."""
+
+UNDOING_KINDS = frozenset(str(command.__struct_config__.tag) for command in UNDOING)
+
+_LINES_AT = """
+SELECT seq, holder, position FROM ledger.journal
+ WHERE partition = $1 AND seq = ANY ($2::bigint[]) AND holder IS NOT NULL"""
+
+LinesAt = Callable[[Sequence[Seq]], Awaitable[Mapping[HolderId, Line]]]
+"""Reads the lines that stand at these records."""
 
 
 class Difference(Struct, frozen=True):
@@ -54,28 +68,36 @@ class Undecidable(Exception):
 
 
 async def replay(url: str, progress: Progress | None = None) -> Difference | Replayed:
-    """Decide every record of a ledger again, in order. Memory grows with the passbooks, not with the records.
+    """Decide every record of a ledger again, in order. Memory grows with the passbooks: by a number for each.
 
     Any role that can read the ledger will do. Raises a `ledger.store.LedgerError` where it can't be read.
     """
     records = 0
     store = await PostgresStore.open(url, read_connections_max=ASIDE_CONNECTIONS_MAX)
     try:
-        async with reader(url) as connection:
+        async with reader(url) as connection, reader(url) as aside:
             for partition, head in (await heads(connection)).items():
-                again = Rereading(store, partition)
+                again = Rereading(store, partition, partial(_lines_at, aside, partition))
                 async for chunk in chunks(connection, partition, head):
-                    for row, transfers in chunk:
-                        seq, recorded = Seq(row["seq"]), entry_of(row, transfers)
+                    entries = [(Seq(row["seq"]), entry_of(row, transfers)) for row, transfers in chunk]
+                    await again.prepare(entries)
+                    for seq, recorded in entries:
                         what = await _differs(again, seq, recorded)
                         if what is not None:
                             return Difference(partition, seq, what)
-                        records += 1
+                    records += len(entries)
                     if progress is not None:
-                        progress(partition, seq, head)
+                        progress(partition, entries[-1][0], head)
     finally:
         await store.close()
     return Replayed(records)
+
+
+async def _lines_at(
+    connection: asyncpg.Connection, partition: Partition, seqs: Sequence[Seq]
+) -> Mapping[HolderId, Line]:
+    rows = await connection.fetch(_LINES_AT, partition, seqs)
+    return {HolderId(row["holder"]): Line(Seq(row["seq"]), row["position"]) for row in rows}
 
 
 async def _differs(again: "Rereading", seq: Seq, recorded: Entry) -> str | None:
@@ -91,28 +113,54 @@ async def _differs(again: "Rereading", seq: Seq, recorded: Entry) -> str | None:
 
 
 class Rereading:
-    """One partition's journal, decided again record by record. `store` is asked what a record's keys find."""
+    """One partition's journal, decided again record by record. `store` is asked what a record's keys find.
 
-    def __init__(self, store: Store, partition: Partition) -> None:
+    It knows which record is the newest of every passbook, and what stands in those used last; `lines_at` brings back
+    the others.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        partition: Partition,
+        lines_at: LinesAt | None = None,
+        passbooks_max: int = PASSBOOKS_MAX,
+    ) -> None:
         self._store = store
         self._partition = partition
-        self._lines: dict[HolderId, Line] = {}
+        self._lines_at = lines_at
+        self._newest: dict[HolderId, Seq] = {}
+        self._books = Passbooks(passbooks_max)
+        self._found: dict[Identity, Known | None] = {}
+
+    async def prepare(self, entries: Sequence[tuple[Seq, Entry]]) -> None:
+        """Read what deciding these records needs in few queries. Without it, each reads for itself."""
+        await self._recall(entry.holder for _, entry in entries)
+        self._found.clear()
+        naming = [(seq, _named_in(entry)) for seq, entry in entries if entry.kind in UNDOING_KINDS]
+        while True:
+            sights = [Sight(_nothing_recent, _Before(self._found, seq)) for seq, _ in naming]
+            for (_, originals), sight in zip(naming, sights, strict=True):
+                follow(originals, sight)
+            unsought = list({key for sight in sights for key in sight.unsought})
+            if not unsought:
+                return
+            self._found.update(await self._find(unsought))
+
+    async def _recall(self, names: Iterable[HolderId | None]) -> None:
+        """Bring back the newest lines of passbooks that aren't in memory: at most a chunk's."""
+        missing = self._missing(names)
+        if missing:
+            assert self._lines_at is not None, "more passbooks than memory holds, and no way to read them again"
+            for name, line in (await self._lines_at(missing)).items():
+                self._books.put(name, line)
 
     async def decide(self, seq: Seq, recorded: Entry) -> Entry:
         """Make the entry that the inputs of a recorded one come to now. Raises `Undecidable`."""
-        try:
-            inputs = decode_inputs(recorded.request)
-        except msgspec.MsgspecError:
-            raise Undecidable("its request can't be read") from None
+        inputs = _inputs(recorded)
         command = inputs.command
-        payment = command if isinstance(command, Payment) else None
-        names = passbooks_read(
-            recorded.holder,
-            merchant_passbook(payment.origin.merchant_id) if payment is not None else None,
-            payment.card if payment is not None else None,
-            self._state,
-        )
-        used = tuple(self._lines[name].seq if name in self._lines else 0 for name in names)
+        books = await self._read(command, recorded.holder)
+        used = tuple(0 if book is None else book.seq for book in books)
         if used != inputs.used:
             raise Undecidable(f"it rests on the records {inputs.used}, where {used} were the newest")
         if isinstance(command, Totals):
@@ -121,7 +169,7 @@ class Rereading:
                 raise Undecidable("its totals aren't what the records before it add up to")
         originals = named_by(command)
         trail = await self._trail(seq, originals) if originals else None
-        states = [self._state(name) for name in names]
+        states = [None if book is None else book.state for book in books]
         original = None if trail is None else trail.original
         try:
             outcome = decide(command, facts_of(recorded.at, inputs.evidence, recorded.holder, states, original))
@@ -129,11 +177,31 @@ class Rereading:
             raise Undecidable(f"its command is refused: {refused}") from None
         return self._entry(seq, recorded, inputs, outcome, trail)
 
+    async def _read(self, command: Command, holder: HolderId | None) -> list[Passbook | None]:
+        """Find the passbooks that a decision reads, and bring back those that aren't in memory."""
+        merchant = card = None
+        if isinstance(command, Payment):
+            merchant, card = merchant_passbook(command.origin.merchant_id), command.card
+        while True:
+            names = passbooks_read(holder, merchant, card, self._state)
+            books = [None if name is None else self._books.get(name) for name in names]
+            if not (None in books and self._missing(names)):
+                return books
+            await self._recall(names)
+
+    def _missing(self, names: Iterable[HolderId | None]) -> list[Seq]:
+        """The newest records of those passbooks that aren't in memory."""
+        known = self._newest
+        return [known[name] for name in names if name is not None and name in known and self._books.get(name) is None]
+
     def _entry(self, seq: Seq, recorded: Entry, inputs: Inputs, outcome: Outcome, trail: Trail | None) -> Entry:
         """Write the record, and turn its passbook to that line."""
-        position = None if outcome.state is None else encode_state(outcome.state).decode()
-        if outcome.holder is not None and position is not None:
-            self._lines[outcome.holder] = Line(seq, position)
+        position = None
+        if outcome.holder is not None and outcome.state is not None:
+            position = encode_state(outcome.state).decode()
+            self._newest[outcome.holder] = seq
+            book = self._books.put(outcome.holder, None)
+            book.seq, book.state = seq, outcome.state
         seqs = () if trail is None else tuple(known.seq for known in trail.records)
         return Entry(
             at=recorded.at,
@@ -148,21 +216,25 @@ class Rereading:
         )
 
     def _state(self, holder: HolderId | None) -> State | None:
-        line = self._lines.get(holder) if holder is not None else None
-        return None if holder is None or line is None else decode_state(holder, line.position)
+        book = self._books.get(holder) if holder is not None else None
+        return None if book is None else book.state
 
     async def _trail(self, seq: Seq, originals: tuple[str, ...]) -> Trail | None:
         """Find what stood of an original before this record."""
         found: dict[Identity, Known | None] = {}
         while True:
-            sight = Sight(lambda _: None, _Before(found, seq))
+            sight = Sight(_nothing_recent, _Before(ChainMap(found, self._found), seq))
             trail = follow(originals, sight)
             if not sight.unsought:
                 return trail
-            answers = await self._store.find(self._partition, sight.unsought)
-            for key in sight.unsought:
-                answer = answers.get(key)
-                found[key] = None if answer is None else read_answer(answer)
+            found |= await self._find(sight.unsought)
+
+    async def _find(self, keys: Sequence[Identity]) -> dict[Identity, Known | None]:
+        found: dict[Identity, Known | None] = dict.fromkeys(keys)
+        for start in range(0, len(keys), IDENTITIES_A_CALL_MAX):
+            answers = await self._store.find(self._partition, keys[start : start + IDENTITIES_A_CALL_MAX])
+            found |= {key: read_answer(answer) for key, answer in answers.items()}
+        return found
 
 
 class _Before(Mapping[Identity, Known | None]):
@@ -181,6 +253,25 @@ class _Before(Mapping[Identity, Known | None]):
 
     def __len__(self) -> int:
         return len(self._found)
+
+
+def _nothing_recent(_: Identity) -> None:
+    """A journal is all there is."""
+
+
+def _named_in(recorded: Entry) -> tuple[str, ...]:
+    """The references that a record's command names; none where it can't be read."""
+    try:
+        return named_by(_inputs(recorded).command)
+    except Undecidable:
+        return ()
+
+
+def _inputs(recorded: Entry) -> Inputs:
+    try:
+        return decode_inputs(recorded.request)
+    except msgspec.MsgspecError:
+        raise Undecidable("its request can't be read") from None
 
 
 def _identities(recorded: Entry, inputs: Inputs, outcome: Outcome) -> tuple[Identity, ...]:
