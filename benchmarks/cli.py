@@ -1,11 +1,8 @@
 """The command line of the benchmarks. Exit 0: measured, 1: something was not answered, 2: wrong use."""
 
 import asyncio
-import shutil
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +16,8 @@ from rich.console import Console
 from authz.database import Embedded
 from benchmarks import bare
 from benchmarks.authorizer import AuthorizerFailed, Usage, started
+from benchmarks.ground import console_for_tables, temporary
+from benchmarks.long_read import long_read
 from benchmarks.machine import describe
 from benchmarks.payments import Crowd, batch, engine_us, pay_on, plan_of, saturate
 from benchmarks.report import REMAINDER, Profile, Report, Spent, show, show_profile
@@ -34,7 +33,6 @@ WARM_UP_PARTS = 4
 """A warm-up is so small a part of what is measured after it."""
 HOLDERS = 3_000
 PAYMENTS = 20_000
-CONSOLE_COLUMNS_MIN = 160
 MISTAKES = (AuthorizerFailed, EmbeddedError)
 
 Positive = Annotated[float, Parameter(validator=Number(gt=0))]
@@ -49,6 +47,9 @@ app = App(
     exit_on_error=False,
     result_action="return_value",
 )
+
+
+app.command(long_read)
 
 
 @app.default
@@ -75,7 +76,7 @@ def measure(
     json
         A file to write the measurements to.
     """
-    console = _console()
+    console = console_for_tables()
     with asyncio.Runner(loop_factory=precise_loop) as runner:
         report = runner.run(_measure(console, seconds, rates, holders, data))
     show(console, report)
@@ -101,7 +102,7 @@ def profile(
     json
         A file to write the measurements to.
     """
-    console = _console()
+    console = console_for_tables()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         measured = runner.run(_profile(console, payments, holders, data))
     show_profile(console, measured)
@@ -125,7 +126,7 @@ async def _measure(
     console: Console, seconds: float, rates: tuple[float, ...], holders: int, data: Path | None
 ) -> Report:
     sample = await purchase()
-    async with _database(data) as embedded:
+    async with temporary(data) as embedded:
         server = embedded.server
         machine = await describe(embedded.superuser_url, server.data)
         with console.status("the disk, the database and the ledger, bare …"):
@@ -166,10 +167,10 @@ async def _profile(console: Console, payments: int, holders: int, data: Path | N
         return replace(row, engine_us=engine_us(before, after), batch=batch(before, after)), before, after
 
     with console.status("an engine, saturated …"):
-        async with _database(data) as embedded:
+        async with temporary(data) as embedded:
             machine = await describe(embedded.superuser_url, embedded.server.data)
             plain, *span = await busy(embedded, timed=False)
-        async with _database(data) as embedded:
+        async with temporary(data) as embedded:
             timed, before, after = await busy(embedded, timed=True)
     collections = stages_of(*span)[:-1]
     return Profile(machine, plain, collections, timed, stages_of(before, after))
@@ -184,26 +185,6 @@ def stages_of(before: Usage, after: Usage) -> tuple[Spent, ...]:
         stages.append(Spent(name, (nanoseconds - earlier_ns) / requests / 1_000, (calls - earlier_calls) / requests))
     rest = engine_us(before, after) - sum(one.microseconds for one in stages)
     return (*stages, Spent(REMAINDER, rest, 0.0))
-
-
-@asynccontextmanager
-async def _database(place: Path | None) -> AsyncIterator[Embedded]:
-    """Run a PostgreSQL with the product's own settings in a folder that goes when it is done."""
-    folder = Path(tempfile.mkdtemp(prefix="authz-bench-", dir=place))
-    try:
-        embedded = await Embedded.start(folder)
-        try:
-            yield embedded
-        finally:
-            await asyncio.to_thread(embedded.server.remove)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _console() -> Console:
-    """Standard output; where that is no terminal, wide enough for the table."""
-    console = Console()
-    return console if console.is_terminal else Console(width=max(console.width, CONSOLE_COLUMNS_MIN))
 
 
 def _complain(text: str) -> int:

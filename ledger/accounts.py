@@ -40,6 +40,16 @@ def issuer_float(product: str) -> Account:
     return Account(f"issuer:float:{product}")
 
 
+def pool(product: str) -> Account:
+    """Where vouchers of a product fall that expired and were asked for by nobody in time."""
+    return Account(f"issuer:pool:{product}")
+
+
+def fees(product: str) -> Account:
+    """What holders paid, out of expired vouchers of a product, for having them reactivated."""
+    return Account(f"issuer:fees:{product}")
+
+
 def claimed(holder: HolderId, purse: Purse) -> Mapping[Account, Cents]:
     """The balance, account by account, that a purse claims; accounts at 0 are left out."""
     balances: Counter[Account] = Counter()

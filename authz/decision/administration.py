@@ -1,15 +1,12 @@
-"""What isn't a payment: the issuer's commands, those of an acquirer's host on its link, and what is due by the date.
+"""What isn't a payment: reference data, an acquirer's host on its link, holders, and what is due by the date.
 
 A command that makes no sense raises a `Refused`; so does one that was done already, where doing it twice would
 mean something else than doing it once. Whether a load is a repeat is for identities to say, not for this room.
 """
 
-import re
 from datetime import date, datetime, timedelta
 
-from msgspec.structs import replace
-
-from authz.decision import calendar, holds, lots
+from authz.decision import calendar, holders, holds, vintages
 from authz.decision.commands import (
     Administration,
     AdoptProgramme,
@@ -17,12 +14,16 @@ from authz.decision.commands import (
     ChangeKey,
     CutOver,
     Enrol,
+    ExchangeLot,
+    ExpireLots,
+    ForfeitLots,
     IssueCard,
     LapseHolds,
     LiftOnlineLock,
     Load,
     NoteSweep,
     NoteWalk,
+    ReactivateLot,
     RegisterEmployer,
     RegisterMerchant,
     SealRange,
@@ -30,8 +31,7 @@ from authz.decision.commands import (
 )
 from authz.decision.evidence import Facts
 from authz.decision.outcomes import Outcome, Reason, Reply, State
-from authz.decision.position import Card, CardStatus, Position
-from authz.decision.programme import PRODUCT_CODES
+from authz.decision.position import Position
 from authz.decision.reference import (
     SWEEP_PASSBOOK,
     VINTAGES_PASSBOOK,
@@ -48,21 +48,13 @@ from authz.decision.reference import (
 )
 from authz.decision.refused import (
     BusinessDayTooFar,
-    CardIssued,
-    CardStopped,
-    CardUnknown,
-    ExpiryMalformed,
-    HolderEnrolled,
     HolderUnknown,
-    LoadEmpty,
-    LotMalformed,
     NothingDue,
     NothingToCarry,
     RangeSealed,
     ZoneUnknown,
 )
-from ledger import accounts
-from ledger.values import HolderId, Lot, Purse, Transfer
+from ledger.values import HolderId
 
 BUSINESS_DAYS_AHEAD_MAX = 7
 """How far ahead of the calendar a business day may be."""
@@ -71,11 +63,10 @@ BUSINESS_ZONE = "Europe/Paris"
 SMALL_HOURS = timedelta(hours=6)
 """After midnight: a cutover then closes the day before."""
 DONE = Reply(Reason.APPROVED)
-EXPIRY = re.compile(r"[0-9]{2}(0[1-9]|1[0-2])")
 
 
 def administer(command: Administration, facts: Facts) -> Outcome:
-    """Do what the issuer says, or raise a `Refused`. Commands on a holder need that holder's position in `facts`."""
+    """Do what is said or due, or raise a `Refused`. Commands on a holder need that holder's position in `facts`."""
     match command:
         case AdoptProgramme(programme):
             return _written(programme_passbook(programme.id), programme)
@@ -100,23 +91,24 @@ def administer(command: Administration, facts: Facts) -> Outcome:
         case ChangeKey(acquirer, usage, check_value):
             known = facts.own.check_values if isinstance(facts.own, LinkKeys) else {}
             return _written(link_passbook(acquirer), LinkKeys(dict(sorted({**known, usage: check_value}.items()))))
-        case Enrol(holder, employer_id, works_days_off):
-            if facts.position is not None:
-                raise HolderEnrolled
-            return _written(holder, Position(Purse(), employer=employer_id, works_days_off=works_days_off))
-    if facts.position is None:
+        case Enrol():
+            return _written(command.holder, holders.enrol(command, facts.position))
+    position = facts.position
+    if position is None:
         raise HolderUnknown
     match command:
         case IssueCard():
-            return _written(command.holder, _issue(command, facts.position))
+            return _written(command.holder, holders.issue(command, position))
         case StopCard():
-            return _written(command.holder, _stop(command, facts.position))
+            return _written(command.holder, holders.stop(command, position))
         case LiftOnlineLock():
-            return _written(command.holder, _lift(command, facts.position))
+            return _written(command.holder, holders.lift(command, position))
         case Load():
-            return _load(command, facts.position)
+            return holders.load(command, position, facts)
         case LapseHolds():
-            return _lapse(command, facts)
+            return _lapse(command, position, facts)
+        case ExpireLots() | ForfeitLots() | ExchangeLot() | ReactivateLot():
+            return vintages.age(command, position, facts)
 
 
 def business_date(instant: datetime) -> date:
@@ -141,49 +133,8 @@ def _checked(merchant: Merchant) -> Merchant:
     return merchant
 
 
-def _issue(command: IssueCard, position: Position) -> Position:
-    if position.card(command.card) is not None:
-        raise CardIssued
-    if not EXPIRY.fullmatch(command.expiry):
-        raise ExpiryMalformed
-    status = CardStatus.ACTIVE if command.active else CardStatus.INACTIVE
-    card = Card(command.card, command.programme, command.generation, command.expiry, status)
-    return replace(position, cards=(*position.cards, card))
-
-
-def _stop(command: StopCard, position: Position) -> Position:
-    card = position.card(command.card)
-    if card is None:
-        raise CardUnknown
-    if card.status not in (CardStatus.ACTIVE, CardStatus.INACTIVE):
-        raise CardStopped
-    return position.with_card(replace(card, status=CardStatus(command.because)))
-
-
-def _lift(command: LiftOnlineLock, position: Position) -> Position:
-    card = position.card(command.card)
-    if card is None:
-        raise CardUnknown
-    return position.with_card(replace(card, cvv2_wrong=0))
-
-
-def _load(command: Load, position: Position) -> Outcome:
-    if command.amount <= 0:
-        raise LoadEmpty
-    named = command.product in PRODUCT_CODES and command.lot and ":" not in command.lot
-    if not named or command.valid_from > command.valid_until:
-        raise LotMalformed
-    lot = Lot(command.product, command.lot, command.valid_from, command.valid_until, command.amount)
-    purse = replace(position.purse, lots=lots.add(position.purse.lots, lot))
-    products = position.products if lot.product in position.products else (*position.products, lot.product)
-    credited = accounts.of_holder(command.holder, lot.product, lot.name)
-    transfer = Transfer(accounts.issuer_float(lot.product), credited, lot.amount)
-    return Outcome(DONE, command.holder, replace(position, purse=purse, products=products), (transfer,))
-
-
-def _lapse(command: LapseHolds, facts: Facts) -> Outcome:
-    assert facts.position is not None
-    position, transfers = holds.lapse(command.holder, facts.position, holds.over_everywhere(facts.instant))
+def _lapse(command: LapseHolds, position: Position, facts: Facts) -> Outcome:
+    position, transfers = holds.lapse(command.holder, position, holds.over_everywhere(facts.instant))
     if not transfers:
         raise NothingDue
     return Outcome(DONE, command.holder, position, transfers)

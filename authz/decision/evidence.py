@@ -74,7 +74,7 @@ class Facts(Struct, frozen=True, gc=False):
         """The merchant's local date; where no merchant is known, the programme's, or else UTC's."""
         if self.merchant is not None:
             return local_day(self.instant, self.merchant.time_zone)
-        return self._programme_day
+        return self.programme_day
 
     @property
     def over_before(self) -> date:
@@ -82,8 +82,9 @@ class Facts(Struct, frozen=True, gc=False):
 
         It is the earlier of the merchant's local date and the programme's, so that no holder loses hours by a zone.
         """
-        return min(self.today, self._programme_day)
+        return min(self.today, self.programme_day)
 
     @property
-    def _programme_day(self) -> date:
+    def programme_day(self) -> date:
+        """The date in the programme's zone, by which its lots expire; where no programme is known, UTC's."""
         return self.instant.date() if self.programme is None else local_day(self.instant, self.programme.zone)

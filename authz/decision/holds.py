@@ -132,6 +132,15 @@ def lapse(holder: HolderId, position: Position, today: date) -> tuple[Position, 
     return position if kept == held else replace(position, purse=replace(position.purse, holds=kept)), transfers
 
 
+def settle(
+    holder: HolderId, position: Position, holds_before: date, lots_before: date
+) -> tuple[Position, tuple[Transfer, ...]]:
+    """Post what is due by the date: release the holds that ended before a day, then expire the lots that did."""
+    position, released = lapse(holder, position, holds_before)
+    purse, expiry = lots.expire(holder, position.purse, lots_before)
+    return (replace(position, purse=purse), (*released, *expiry)) if expiry else (position, released)
+
+
 def over_everywhere(instant: datetime) -> date:
     """Give the date that has begun everywhere on earth: days before it are over, whatever the merchant's zone."""
     return (instant - ALL_OVER).date()

@@ -2,9 +2,14 @@
 
 A purse's lots stand oldest expiry first and none is empty: `add` and `take` keep it so. Spending in that order
 is what keeps vintage N untouched while N-1 is valid and not used up (R3262-5).
+
+Whether a lot can be spent is a matter of its days alone. One that was moved to the expired ones, by the programme's
+date, and that is valid still on the day by which a payment is judged, is put back as it is taken from.
 """
 
+from collections.abc import Callable, Iterable
 from datetime import date
+from functools import reduce
 
 from msgspec.structs import replace
 
@@ -20,17 +25,23 @@ def valid(lot: Lot, product: str, day: date) -> bool:
 
 def available(purse: Purse, product: str, day: date) -> Cents:
     """Sum up what of a product can be spent on a day. What holds set aside is out of the lots already."""
-    return Cents(sum(lot.amount for lot in purse.lots if valid(lot, product, day)))
+    return Cents(sum(lot.amount for lot in (*purse.lots, *purse.expired) if valid(lot, product, day)))
 
 
 def lapsed(purse: Purse, product: str, day: date) -> Cents:
     """Sum up what of a product expired unspent before a day, whether or not it has been swept."""
-    swept = sum(lot.amount for lot in purse.expired if lot.product == product)
-    return Cents(swept + sum(lot.amount for lot in purse.lots if lot.product == product and lot.valid_until < day))
+    every = (*purse.lots, *purse.expired)
+    return Cents(sum(lot.amount for lot in every if lot.product == product and lot.valid_until < day))
 
 
-def take(purse: Purse, product: str, day: date, amount: Cents) -> tuple[tuple[Lot, ...], tuple[Part, ...]]:
-    """Take `amount`, which must be available, from the oldest valid lots: the lots left, and what each gave."""
+def take(
+    holder: HolderId, purse: Purse, product: str, day: date, amount: Cents
+) -> tuple[Purse, tuple[Part, ...], tuple[Transfer, ...]]:
+    """Take `amount`, which must be available, from the oldest valid lots.
+
+    Returns the purse left, what each lot gave, and the transfers that put back the lots of the day beforehand.
+    """
+    purse, back = _put_back(holder, purse, product, day)
     left, lots, parts = amount, [], []
     for lot in purse.lots:
         taken = min(lot.amount, left) if valid(lot, product, day) else 0
@@ -40,7 +51,7 @@ def take(purse: Purse, product: str, day: date, amount: Cents) -> tuple[tuple[Lo
         if taken < lot.amount:
             lots.append(Lot(lot.product, lot.name, lot.valid_from, lot.valid_until, Cents(lot.amount - taken)))
     assert left == 0, "more was taken than is available"
-    return tuple(lots), tuple(parts)
+    return replace(purse, lots=tuple(lots)), tuple(parts), back
 
 
 def add(lots: tuple[Lot, ...], new: Lot) -> tuple[Lot, ...]:
@@ -48,7 +59,7 @@ def add(lots: tuple[Lot, ...], new: Lot) -> tuple[Lot, ...]:
     same = _same(lots, new)
     if same is not None and (same.valid_from, same.valid_until) != (new.valid_from, new.valid_until):
         raise LotDiffers
-    return _put(lots, new)
+    return join(lots, new)
 
 
 def give_back(
@@ -63,7 +74,7 @@ def give_back(
         lot = Lot(product, part.lot, part.valid_from, part.valid_until, part.amount)
         own = accounts.of_holder(holder, product, part.lot)
         transfers.append(Transfer(source or accounts.of_hold(holder, product, part.lot), own, part.amount))
-        purse = replace(purse, lots=_put(purse.lots, lot))
+        purse = replace(purse, lots=join(purse.lots, lot))
     purse, expiry = expire(holder, purse, today) if parts else (purse, ())
     return purse, (*transfers, *expiry)
 
@@ -71,28 +82,39 @@ def give_back(
 def expire(holder: HolderId, purse: Purse, today: date) -> tuple[Purse, tuple[Transfer, ...]]:
     """Move what expired unspent before a day to where it waits to be exchanged."""
     over = [lot for lot in purse.lots if lot.valid_until < today]
-    expired = purse.expired
-    for lot in over:
-        expired = _put(expired, lot)
-    transfers = tuple(
-        Transfer(
-            accounts.of_holder(holder, lot.product, lot.name),
-            accounts.expired(holder, lot.product, lot.name),
-            lot.amount,
-        )
-        for lot in over
-    )
+    if not over:
+        return purse, ()
     left = tuple(lot for lot in purse.lots if lot not in over)
-    return replace(purse, lots=left, expired=expired), transfers
+    purse = replace(purse, lots=left, expired=reduce(join, over, purse.expired))
+    return purse, _moved(holder, over, accounts.of_holder, accounts.expired)
 
 
-def _put(lots: tuple[Lot, ...], new: Lot) -> tuple[Lot, ...]:
-    """Put a lot in its place, or what it holds into the one of its name, whose days may have been prolonged."""
+def join(lots: tuple[Lot, ...], new: Lot) -> tuple[Lot, ...]:
+    """Put a lot in its place, or what it holds into the one of its name: it then lives as long as that one."""
     same = _same(lots, new)
     if same is None:
         return tuple(sorted((*lots, new), key=_age))
     more = replace(same, amount=Cents(same.amount + new.amount))
     return tuple(more if lot is same else lot for lot in lots)
+
+
+def _put_back(holder: HolderId, purse: Purse, product: str, day: date) -> tuple[Purse, tuple[Transfer, ...]]:
+    """Undo the expiry of the lots that are valid on a day: it isn't over everywhere as soon as the programme's is."""
+    back = [lot for lot in purse.expired if valid(lot, product, day)]
+    if not back:
+        return purse, ()
+    waiting = tuple(lot for lot in purse.expired if lot not in back)
+    purse = replace(purse, lots=reduce(join, back, purse.lots), expired=waiting)
+    return purse, _moved(holder, back, accounts.expired, accounts.of_holder)
+
+
+_Of = Callable[[HolderId, str, str], Account]
+
+
+def _moved(holder: HolderId, lots: Iterable[Lot], out_of: _Of, into: _Of) -> tuple[Transfer, ...]:
+    return tuple(
+        Transfer(out_of(holder, lot.product, lot.name), into(holder, lot.product, lot.name), lot.amount) for lot in lots
+    )
 
 
 def _same(lots: tuple[Lot, ...], new: Lot) -> Lot | None:

@@ -68,7 +68,8 @@ class DaySpend(Struct, frozen=True, array_like=True, gc=False):
 class Position(Struct, frozen=True, array_like=True, gc=False):
     """All that is known of a holder. `purse` stands first: the ledger reads it, and nothing behind it.
 
-    `products` are those ever loaded, also when empty; `spent` reaches back over the last days only.
+    `products` are those ever loaded, also when empty; `spent` reaches back over the last days only; `reactivations`
+    counts the holder's requests for it that were granted.
     """
 
     purse: Purse
@@ -77,6 +78,7 @@ class Position(Struct, frozen=True, array_like=True, gc=False):
     spent: tuple[DaySpend, ...] = ()
     employer: str = ""
     works_days_off: bool = False
+    reactivations: int = 0
 
     def card(self, card: str) -> Card | None:
         """Find a card by its id."""

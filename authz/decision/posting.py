@@ -38,8 +38,8 @@ def spend(
     stands, and the transfers.
     """
     product, day = asked.product, asked.day
-    left, parts = lots.take(position.purse, product, day, amount)
-    purse, standing = replace(position.purse, lots=left), replace(asked, parts=parts)
+    purse, parts, back = lots.take(holder, position.purse, product, day, amount)
+    standing = replace(asked, parts=parts)
     if standing.effect is Effect.HOLD:
         until = day + timedelta(days=hold_days)
         hold = Hold(standing.original, product, day, standing.approval, acquirer, parts, until)
@@ -47,7 +47,7 @@ def spend(
         moved = set_aside(holder, product, parts)
     else:
         moved = paid(holder, product, parts, acquirer)
-    return replace(position, purse=purse).with_spent(day, product, amount, today), standing, moved
+    return replace(position, purse=purse).with_spent(day, product, amount, today), standing, (*back, *moved)
 
 
 def set_aside(holder: HolderId, product: str, parts: tuple[Part, ...]) -> tuple[Transfer, ...]:

@@ -22,8 +22,14 @@ PRODUCT_CODES = frozenset({"90", "91", "92", "93", "94", "95"})
 HOLD_DAYS = 7
 """How long holds last after their day, where a programme doesn't say."""
 
+DAYS_MAX = 366
+MONTHS_MAX = 120
+"""How long a rule can give: longer is a slip of the pen."""
+
 Positive = Annotated[Cents, Meta(gt=0)]
 Tries = Annotated[int, Meta(gt=0)]
+Days = Annotated[int, Meta(gt=0, le=DAYS_MAX)]
+Months = Annotated[int, Meta(gt=0, le=MONTHS_MAX)]
 Text = Annotated[str, Meta(min_length=1)]
 Mcc = Annotated[str, Meta(pattern=r"^[0-9]{4}$")]
 
@@ -87,14 +93,52 @@ class DaysOffRow(Placed, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Validity(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long what is credited between two days is valid: a number of months, or None for a vintage."""
 
-    months: Tries | None = None
+    months: Months | None = None
+
+
+class Exchange(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For how many days after a lot's last one a holder may ask for the next vintage in exchange, free."""
+
+    days: Days
+
+    def ends(self, last: date) -> date:
+        """Give the last day to ask, of a lot whose own is `last`."""
+        return last + timedelta(days=self.days)
+
+
+class Reactivation(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A lot that expired is valid again for `months`, once, if asked `within_months` of its last day.
+
+    A holder's first request is free; each later one costs `fee` cents, at most what the lot holds.
+    """
+
+    within_months: Months
+    months: Months
+    fee: Annotated[Cents, Meta(ge=0)]
+
+    def ends(self, last: date) -> date:
+        """Give the last day to ask, of a lot whose own is `last`."""
+        return months_later(last, self.within_months)
+
+
+class Forfeit(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long after its last day a lot falls to the issuer's pool: so many months, and days on top."""
+
+    days: Days
+    months: Annotated[int, Meta(ge=0, le=MONTHS_MAX)] = 0
+
+    def falls(self, last: date) -> date:
+        """Give the day at whose beginning a lot falls, whose own last one is `last`."""
+        return months_later(last, self.months) + timedelta(days=self.days)
 
 
 class Product(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One kind of voucher.
 
     `eligible` are the rows that say at which categories of merchant it can be spent: with none at all, the
-    merchant's own approvals decide alone.
+    merchant's own approvals decide alone. `exchanges`, `reactivations` and `forfeits` say what becomes of a lot that
+    expired, each by the row in force on the lot's last day: where there is none, it isn't exchanged, isn't
+    reactivated, or waits for ever.
     """
 
     code: str
@@ -102,6 +146,9 @@ class Product(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     validity: Annotated[tuple[Validity, ...], Meta(min_length=1)]
     capped: bool = False
     eligible: tuple[Placed, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
+    reactivations: tuple[Reactivation, ...] = ()
+    forfeits: tuple[Forfeit, ...] = ()
 
     def takes(self, mcc: str, day: date) -> bool:
         """Tell whether merchants of a category can take this product on a day."""
@@ -112,7 +159,7 @@ class Product(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         Raises `ValueError` where no row covers the day.
         """
-        row = next((row for row in self.validity if row.holds_on(credited)), None)
+        row = on_day(self.validity, credited)
         if row is None:
             raise ValueError(f"product {self.code} has no validity row for {credited}")
         if row.months is None:
@@ -200,6 +247,11 @@ class Programme(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise ValueError(f"product {product.code}: no such code in DE 3")
             _refuse_overlap(f"product {product.code}: validity", product.validity)
             _refuse_overlap(f"product {product.code}: eligible", product.eligible)
+            _refuse_overlap(f"product {product.code}: exchanges", product.exchanges)
+            _refuse_overlap(f"product {product.code}: reactivations", product.reactivations)
+            _refuse_overlap(f"product {product.code}: forfeits", product.forfeits)
+            if product.exchanges and any(row.months for row in product.validity):
+                raise ValueError(f"product {product.code} is exchanged, and not all of its lots are vintages")
             if product.capped and not self._caps:
                 raise ValueError(f"product {product.code} is capped, and caps.{self.cap} has no row")
 
@@ -226,7 +278,13 @@ class Programme(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return () if row is None else row.refuses
 
 
+DatedRow = TypeVar("DatedRow", bound=Dated)
 PlacedRow = TypeVar("PlacedRow", bound=Placed)
+
+
+def on_day(rows: Iterable[DatedRow], day: date) -> DatedRow | None:
+    """Find the row in force on a day."""
+    return next((row for row in rows if row.holds_on(day)), None)
 
 
 def in_force(rows: Iterable[PlacedRow], day: date, mcc: str) -> PlacedRow | None:

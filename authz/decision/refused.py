@@ -61,4 +61,32 @@ class RangeSealed(Refused):
 
 
 class NothingDue(Refused):
-    """The holder has no hold that is past its days everywhere."""
+    """The holder has nothing that is due by the date."""
+
+
+class ProgrammeUnknown(Refused):
+    """No programme says how this holder's lots live: register their employer, and adopt its programme, first."""
+
+
+class NothingWaits(Refused):
+    """Nothing of this lot waits among the holder's expired ones."""
+
+
+class NotExchanged(Refused):
+    """Lots of this product and name aren't exchanged for a next vintage."""
+
+
+class ExchangeOver(Refused):
+    """The time to ask for the next vintage in exchange of this lot is over."""
+
+
+class NotReactivated(Refused):
+    """Lots of this product aren't reactivated."""
+
+
+class ReactivationOver(Refused):
+    """The time to ask for this lot to be reactivated is over."""
+
+
+class ReactivatedBefore(Refused):
+    """The lot was reactivated already, and that is done once."""

@@ -40,7 +40,7 @@ def reverse(command: Reversal, facts: Facts) -> Outcome:
         return Outcome(Reply(Reason.NO_ORIGINAL), holder, position)
     if holder is None or position is None or original.standing is None:
         return Outcome(Reply(Reason.APPROVED), holder, position)
-    current, due = holds.lapse(holder, position, facts.over_before)
+    current, due = holds.settle(holder, position, facts.over_before, facts.over_before)
     undone = _undo(command, facts, holder, current, original.standing)
     reply = Reply(
         Reason.APPROVED,
@@ -111,12 +111,12 @@ def _reverse_refund(
     acquirer, product = command.origin.acquirer, standing.product
     after, undone = standing.lowered(command.stands)
     covered = Cents(min(undone.vouchers, lots.available(position.purse, product, facts.today)))
-    left, parts = lots.take(position.purse, product, facts.today, covered)
+    purse, parts, back = lots.take(holder, position.purse, product, facts.today, covered)
     shortfall = Cents(undone.amount - covered)
     payment = facts.original.purchase if facts.original is not None else None
     standings = (after,) if payment is None else (after, payment.raised(parts, shortfall))
-    position = replace(position, purse=replace(position.purse, lots=left))
-    return _Undone(position, (*paid(holder, product, parts, acquirer), *uncovered(acquirer, shortfall)), standings)
+    transfers = (*back, *paid(holder, product, parts, acquirer), *uncovered(acquirer, shortfall))
+    return _Undone(replace(position, purse=purse), transfers, standings)
 
 
 def _off_the_cap(position: Position, undone: Standing, facts: Facts) -> Position:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from authz.decision import holds, lots
 from authz.decision.calendar import local_day
-from authz.decision.commands import Command, Payment, Refund, Reversal
+from authz.decision.commands import Administration, Command, Payment, Refund, Reversal
 from authz.decision.decide import decide
 from authz.decision.evidence import Original
 from authz.decision.outcomes import Outcome, Reason
@@ -21,7 +21,7 @@ from authz.decision.programme import Refunds
 from authz.decision.standing import Standing
 from ledger.accounts import claimed
 from ledger.values import Account, Cents, Lot
-from tests.decision.world import APETIZ, HOLDER, TUESDAY, facts, position
+from tests.decision.world import APETIZ, HOLDER, NOTHING, TUESDAY, facts, position
 
 REFUNDING = replace(APETIZ, refunds=Refunds(allowed=True, source="a programme that takes goods back"))
 
@@ -42,6 +42,8 @@ class History:
     def do(self, command: Command, **circumstances: Any) -> Outcome:
         """Decide what comes next, and keep the books."""
         known = {"instant": self.instant, "original": self.original(command), **self._circumstances, **circumstances}
+        if isinstance(command, Administration):
+            known |= {"merchant": None, "evidence": NOTHING}
         outcome = decide(command, facts(self.position, **known))
         if isinstance(outcome.state, Position):
             self.position = outcome.state
@@ -139,5 +141,5 @@ def done(**moves: int) -> tuple[Reason, dict[str, int]]:
 
 
 def _kind(account: Account) -> str:
-    first, *_, last = account.split(":")
-    return last if first == "acquirer" else first
+    first, second, *_, last = account.split(":")
+    return {"acquirer": last, "issuer": second}.get(first, first)

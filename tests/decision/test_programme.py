@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from authz.decision.programme import Caps, DayOff, Programme, months_later, vintage_dates
+from authz.decision.programme import Caps, DayOff, Programme, months_later, on_day, vintage_dates
 from authz.programmes import SHIPPED, ProgrammeInvalid, parse, shipped
 from tests.decision.world import APETIZ, PLUXEE
 
@@ -44,11 +44,49 @@ def test_only_shipped_programmes_have_a_name() -> None:
         pytest.param('zone = "Europe/Paris"', 'zone = "Europe/Lyon"', "Europe/Lyon", id="no zone"),
         pytest.param('code = "90"', 'code = "80"', "product 80", id="a code that DE 3 doesn't have"),
         pytest.param("number = 2", "number = 1", r"generations\[1\]: 1 stands there already", id="twice"),
+        pytest.param("days = 15", "days = 0", r"\$\.products\[0\]\.exchanges\[0\]\.days", id="no time to ask"),
+        pytest.param("days = 31", "months = 1", r"days.*\$\.products\[0\]\.forfeits\[0\]", id="falls on its last day"),
     ],
 )  # fmt: skip
 def test_an_error_names_the_row(found: str, put: str, error: str) -> None:
     with pytest.raises(ProgrammeInvalid, match=error):
         parse(TEXT.replace(found, put, 1))
+
+
+def test_two_rows_for_one_last_day_are_refused() -> None:
+    row = APETIZ.products[0].exchanges[0]
+    with pytest.raises(ValueError, match=r"product 90: exchanges\[0\] and product 90: exchanges\[1\] both hold on"):
+        replace(APETIZ, products=(replace(APETIZ.products[0], exchanges=(row, replace(row, days=30))),))
+
+
+def test_only_vintages_have_a_next_one_to_be_exchanged_for() -> None:
+    lunch = replace(PLUXEE.products[0], exchanges=APETIZ.products[0].exchanges)
+    with pytest.raises(ValueError, match="product 91 is exchanged, and not all of its lots are vintages"):
+        replace(PLUXEE, products=(lunch,))
+
+
+def test_a_lot_falls_only_when_nobody_can_ask_for_it_any_more() -> None:
+    last_days = [date(2027, 2, 28) + timedelta(days=number) for number in range(370)]
+    for product in (*APETIZ.products, *PLUXEE.products):
+        [forfeit] = product.forfeits
+        for ends in (*(row.ends for row in product.exchanges), *(row.ends for row in product.reactivations)):
+            assert all(ends(last) < forfeit.falls(last) for last in last_days)
+
+
+def test_what_becomes_of_a_lot_goes_by_the_row_in_force_on_its_last_day() -> None:
+    old, new = date(2027, 2, 28), date(2028, 2, 29)
+    row = APETIZ.products[0].exchanges[0]
+    rows = (replace(row, until=old), replace(row, since=new, days=30))
+    assert [found.days for day in (old, new) if (found := on_day(rows, day)) is not None] == [15, 30]
+    assert on_day(rows, date(2027, 12, 31)) is None
+
+
+def test_a_programme_written_before_lots_aged_by_rows_is_read_still() -> None:
+    fields = msgspec.json.decode(msgspec.json.encode(APETIZ))
+    for name in ("exchanges", "reactivations", "forfeits"):
+        del fields["products"][0][name]
+    old = msgspec.json.decode(msgspec.json.encode(fields), type=Programme)
+    assert old.products[0] == replace(APETIZ.products[0], exchanges=(), forfeits=())
 
 
 def test_a_capped_product_needs_a_cap() -> None:
