@@ -18,6 +18,10 @@ cvk = "sealed:…"
 imk_ac = "sealed:…"
 bdk = "sealed:…"
 
+[anchors]                      # heads of the ledger are signed into a file outside the database
+file = "anchors.jsonl"         # best on another disk
+key = "anchors.pem"            # `ledger keypair` makes it; its owner's alone to read (0600)
+
 [[link]]
 acquirer = "970002"
 port = 5002
@@ -63,6 +67,7 @@ from authz.security.master import (
 )
 from authz.security.module import SecurityError
 from authz.wire.dialect import DialectUnreadable
+from ledger.signing import KeyUnusable, Signer
 
 ISSUER, VAULT = "issuer", "vault"
 """Owners of keys, beside the links: each of those is its acquirer's id."""
@@ -79,6 +84,13 @@ class ConfigInvalid(Exception):
     """The configuration can't be used: the message says which file and what in it."""
 
 
+class AnchorSettings(Struct, frozen=True):
+    """Where the ledger's anchors go, and the file of the private key that signs them."""
+
+    file: Path
+    key: Path
+
+
 class Config(Struct, frozen=True):
     """All of it. Its repr shows no key. `master` is the check value of the master key, where there is one."""
 
@@ -88,6 +100,7 @@ class Config(Struct, frozen=True):
     http_host: str = "127.0.0.1"
     http_port: int = 0
     master: str | None = None
+    anchors: AnchorSettings | None = None
 
     def every_key(self) -> Iterator[tuple[str, str, bytes]]:
         """Go through all keys, by owner and name; of those with one name, the newest first."""
@@ -115,6 +128,11 @@ class _VaultTable(Struct, frozen=True, forbid_unknown_fields=True):
         return []
 
 
+class _AnchorTable(Struct, frozen=True, forbid_unknown_fields=True):
+    file: str
+    key: str
+
+
 class HttpTable(Struct, frozen=True, forbid_unknown_fields=True):
     """Where HTTP is served."""
 
@@ -128,6 +146,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     vault: _VaultTable
     http: HttpTable = HttpTable()
     master: _MasterTable | None = None
+    anchors: _AnchorTable | None = None
 
     def __repr__(self) -> str:
         return "_File(…)"
@@ -204,7 +223,7 @@ def _naming(path: Path) -> Iterator[None]:
         raise ConfigInvalid(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigInvalid(f"{path}: it isn't UTF-8") from None
-    except (KeyFileRefused, TlsUnusable) as error:
+    except (KeyFileRefused, KeyUnusable, TlsUnusable) as error:
         raise ConfigInvalid(str(error)) from None
     except msgspec.DecodeError as error:
         raise ConfigInvalid(f"{path}: {masked(str(error))}") from None
@@ -247,6 +266,15 @@ def _vault(table: _VaultTable, opened: KeyOpener) -> VaultKeys | VaultKey:
     return VaultKey.from_table({"master": table.key}, opened)
 
 
+def _anchors(table: _AnchorTable | None, folder: Path) -> AnchorSettings | None:
+    """Find the files of the anchors, and make sure that the key can be used. Raises `KeyUnusable`."""
+    if table is None:
+        return None
+    settings = AnchorSettings(folder / table.file, folder / table.key)
+    Signer.load(settings.key)
+    return settings
+
+
 def _with_master(text: str, old: str, new: str) -> str:
     """Put another file's name after `file =`."""
     quoted = msgspec.json.encode(new).decode()
@@ -256,7 +284,7 @@ def _with_master(text: str, old: str, new: str) -> str:
 def _config(file: _File, opened: _Opener, folder: Path = Path()) -> Config:
     """Turn the file's texts into keys, terms and dialects; `folder` is where the files that it names stand.
 
-    Raises `SecurityError`, `DialectUnreadable` and `TlsUnusable`.
+    Raises `SecurityError`, `DialectUnreadable`, `KeyUnusable` and `TlsUnusable`.
     """
     return Config(
         links=tuple(link.config(partial(opened, link.acquirer), folder) for link in file.link),
@@ -264,4 +292,5 @@ def _config(file: _File, opened: _Opener, folder: Path = Path()) -> Config:
         vault=_vault(file.vault, partial(opened, VAULT)),
         http_host=file.http.host,
         http_port=file.http.port,
+        anchors=_anchors(file.anchors, folder),
     )

@@ -49,6 +49,14 @@ class Metrics:
                                registry=registry)  # fmt: skip
         self.empty_ranges = Gauge("ledger_empty_ranges", "Ranges of the journal that are ready and empty.",
                                   registry=registry)  # fmt: skip
+        self.anchor_age = Gauge(
+            "ledger_anchor_age_seconds",
+            "How long acknowledged records have been waiting for their anchor.",
+            registry=registry,
+        )
+        self.anchor_failures = Counter(
+            "ledger_anchor_failures", "Anchors that could not be written.", registry=registry
+        )
         self.connections = Gauge("authz_link_connections", "Open connections.", ["link"], registry=registry)
         self.frames_dropped = Counter(
             "authz_frames_dropped", "Frames that got no reply, by why.", ["link", "why"], registry=registry

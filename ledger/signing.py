@@ -78,6 +78,8 @@ class Signer:
 
         What is there already is never overwritten.
         """
+        if public_path(path).exists():
+            raise KeyUnusable(f"{public_path(path)} is there already: name another file")
         key = Ed25519PrivateKey.generate()
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
