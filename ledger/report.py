@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from cyclopts import App, Parameter
 from rich.table import Column, Table
@@ -58,21 +59,23 @@ def shortfalls(
         print_table(_by_acquirer(found))
 
 
-def period_of(begin: str | None, end: str | None) -> Period:
-    """Read `--from` and `--to`. Raises `PeriodInvalid`."""
-    period = Period(_instant("--from", begin), _instant("--to", end))
+def period_of(begin: str | None, end: str | None, zone: ZoneInfo | None = None) -> Period:
+    """Read `--from` and `--to`: instants, or, where a zone is given, dates of it too. Raises `PeriodInvalid`."""
+    period = Period(_instant("--from", begin, zone), _instant("--to", end, zone))
     if period.begin is not None and period.end is not None and period.begin >= period.end:
         raise PeriodInvalid(f"--from {begin} isn't before --to {end}: a period ends after it begins")
     return period
 
 
-def _instant(option: str, text: str | None) -> datetime | None:
+def _instant(option: str, text: str | None, zone: ZoneInfo | None) -> datetime | None:
     if text is None:
         return None
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise PeriodInvalid(f"{option} {text!r} is no instant: write it as 2026-05-12T00:00:00+02:00") from None
+    if at.tzinfo is None and zone is not None:
+        return at.replace(tzinfo=zone)
     if at.tzinfo is None:
         raise PeriodInvalid(f"{option} {text} has no zone: write it as {at.isoformat()}+02:00, or with Z for UTC")
     return at

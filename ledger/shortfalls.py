@@ -13,16 +13,19 @@ from msgspec import Struct
 from ledger.reading import heads, reader, windows
 from ledger.values import Cents, HolderId, Partition, Seq
 
+# LATERAL and LIMIT 1 keep the journal read by key, whatever the planner knows of a range that has just begun.
 _MOVEMENTS = """
 SELECT moved.seq, j.at, j.kind, j.holder, split_part(moved.account, ':', 2) AS acquirer, moved.cents
   FROM (
-       SELECT seq, line, debit AS account, amount AS cents FROM ledger.transfer
+       SELECT seq, line, debit AS account, amount AS cents FROM ledger.whole_transfer
         WHERE partition = $1 AND seq > $2 AND seq <= $3 AND debit LIKE 'acquirer:%:exceptions'
         UNION ALL
-       SELECT seq, line, credit, -amount FROM ledger.transfer
+       SELECT seq, line, credit, -amount FROM ledger.whole_transfer
         WHERE partition = $1 AND seq > $2 AND seq <= $3 AND credit LIKE 'acquirer:%:exceptions'
   ) AS moved
-  JOIN ledger.journal AS j ON j.partition = $1 AND j.seq = moved.seq AND j.seq > $2 AND j.seq <= $3
+  CROSS JOIN LATERAL (
+       SELECT at, kind, holder FROM ledger.whole_journal WHERE partition = $1 AND seq = moved.seq LIMIT 1
+  ) AS j
  ORDER BY moved.seq, moved.line"""
 
 

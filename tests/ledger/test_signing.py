@@ -61,9 +61,17 @@ def test_what_is_there_is_never_overwritten(tmp_path: Path) -> None:
     private = tmp_path / "anchors.pem"
     Signer.make(private)
     before = private.read_bytes(), public_path(private).read_bytes()
-    with pytest.raises(KeyUnusable, match="exists"):
+    with pytest.raises(KeyUnusable, match="is there already"):
         Signer.make(private)
     assert (private.read_bytes(), public_path(private).read_bytes()) == before
+
+
+def test_no_private_key_is_made_whose_public_half_has_no_place(tmp_path: Path) -> None:
+    private = tmp_path / "anchors.pem"
+    public_path(private).write_text("somebody else's")
+    with pytest.raises(KeyUnusable, match="is there already"):
+        Signer.make(private)
+    assert not private.exists()
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")
