@@ -39,7 +39,7 @@ PASSBOOKS_MAX = 20_000
 UNDOING_KINDS = frozenset(str(command.__struct_config__.tag) for command in UNDOING)
 
 _LINES_AT = """
-SELECT seq, holder, position FROM ledger.journal
+SELECT seq, holder, position FROM ledger.whole_journal
  WHERE partition = $1 AND seq = ANY ($2::bigint[]) AND holder IS NOT NULL"""
 
 LinesAt = Callable[[Sequence[Seq]], Awaitable[Mapping[HolderId, Line]]]

@@ -5,7 +5,8 @@ A `MemoryLedger` stands for a database; each `MemoryStore` is one process's conn
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import Enum, auto
 from itertools import islice
@@ -18,19 +19,23 @@ from ledger.store import (
     HOLDERS_A_CALL_MAX,
     HOLDERS_WINDOW_SEQS_MAX,
     IDENTITIES_A_CALL_MAX,
+    PASSBOOKS_A_CALL_MAX,
+    RANGE_SIZE,
     Answer,
     Fence,
     Fenced,
+    FullRange,
     IdentityTaken,
     Line,
     OutcomeUnknown,
+    RangeNotFull,
     Turnover,
     Unavailable,
     by_kind,
     require_bound,
     require_sequence,
 )
-from ledger.values import Account, Cents, Entry, Epoch, HolderId, Identity, Partition, Record, Seq
+from ledger.values import Account, Cents, Entry, Epoch, HolderId, Identity, Manifest, Partition, Record, Seq
 
 
 class Fault(Enum):
@@ -52,6 +57,8 @@ class Shelf:
         self.records: list[Record] = []
         self.identities: dict[Identity, Seq] = {}
         self.newest: dict[HolderId, Line] = {}
+        self.closed = 0
+        """How many ranges are closed: the oldest so many."""
 
     def move(self, epoch: Epoch, head: Seq, last: bytes) -> Fence:
         """Move the fence; its beat moves with it."""
@@ -76,19 +83,23 @@ class Shelf:
 
 
 class MemoryLedger:
-    """What several stores share: the partitions, and which epochs' sessions are connected."""
+    """What several stores share: the partitions, and which epochs' sessions are connected.
 
-    def __init__(self, partitions: int = 1) -> None:
+    A range is `range_size` seqs, and nothing is ever archived.
+    """
+
+    def __init__(self, partitions: int = 1, range_size: int = RANGE_SIZE) -> None:
         self.shelves = {Partition(number): Shelf() for number in range(partitions)}
+        self.range_size = range_size
         self.connected: set[tuple[Partition, Epoch]] = set()
 
 
 class MemoryStore:
     """The `Store` over a `MemoryLedger`.
 
-    `reachable` set to False makes every call raise `Unavailable` and cuts the writers' sessions. `faults` are met by
-    the next appends, one each; None lets one through. `before_append` is awaited in each append before it is in, so
-    that a test can hold one in flight.
+    `reachable` set to False makes every call raise `Unavailable` and cuts writers' and watchers' sessions. `faults`
+    are met by the next appends, one each; None lets one through. `before_append` is awaited in each append before it
+    is in, so that a test can hold one in flight.
     """
 
     def __init__(self, ledger: MemoryLedger | None = None) -> None:
@@ -97,6 +108,7 @@ class MemoryStore:
         self.before_append: Callable[[], Awaitable[None]] | None = None
         self._reachable = True
         self._sessions: dict[Partition, tuple[Epoch, asyncio.Event]] = {}
+        self._outages = 0
 
     @property
     def reachable(self) -> bool:
@@ -107,6 +119,7 @@ class MemoryStore:
     def reachable(self, reachable: bool) -> None:
         self._reachable = reachable
         if not reachable:
+            self._outages += 1
             self._cut_all()
 
     def records(self, partition: Partition) -> Sequence[Record]:
@@ -121,6 +134,19 @@ class MemoryStore:
     async def fence(self, partition: Partition) -> Fence:
         """Read the fence as it stands."""
         return self._shelf(partition).fence
+
+    @asynccontextmanager
+    async def watch(self, partition: Partition) -> AsyncIterator[Callable[[], Awaitable[Fence]]]:
+        """Look at a fence again and again, until the first outage."""
+        self._reach()
+        outages = self._outages
+
+        async def look() -> Fence:
+            if self._outages > outages:
+                raise Unavailable("the connection was lost")
+            return self._shelf(partition).fence
+
+        yield look
 
     async def writer_lives(self, partition: Partition, epoch: Epoch) -> bool:
         """Tell whether the store that took this epoch still has its session."""
@@ -223,8 +249,57 @@ class MemoryStore:
         entries = (record.entry for record in self._shelf(partition).records[after:through])
         return list(dict.fromkeys(one.holder for one in entries if one.kind in kinds and one.holder is not None))
 
+    async def passbooks(self, partition: Partition, after: str, passbooks_max: int) -> Sequence[tuple[HolderId, Line]]:
+        """Walk over the holders in the order of their names: each with their newest line."""
+        require_bound(passbooks_max, PASSBOOKS_A_CALL_MAX, "passbooks")
+        newest = self._shelf(partition).newest
+        behind = sorted(holder for holder in newest if holder > after and ":" not in holder)
+        return [(holder, newest[holder]) for holder in behind[:passbooks_max]]
+
+    async def full_ranges(self, partition: Partition) -> Sequence[FullRange]:
+        """List the ranges of a partition that are full, oldest first."""
+        shelf, size = self._shelf(partition), self.ledger.range_size
+        return [
+            FullRange(number, shelf.records[end - 2].entry.at, number < shelf.closed, archived=False)
+            for number, end in enumerate(range(size, len(shelf.records) + 2, size))
+        ]
+
+    async def close_range(self, partition: Partition) -> int | None:
+        """Count the oldest full range that isn't closed as closed."""
+        shelf = self._shelf(partition)
+        if shelf.closed == len(await self.full_ranges(partition)):
+            return None
+        shelf.closed += 1
+        return shelf.closed - 1
+
+    async def last_written_in(
+        self, partition: Partition, number: int, after: str, passbooks_max: int
+    ) -> Sequence[HolderId]:
+        """Walk over the passbooks whose newest line lies in a range, in the order of their names."""
+        require_bound(passbooks_max, PASSBOOKS_A_CALL_MAX, "passbooks")
+        newest = self._shelf(partition).newest.items()
+        size = self.ledger.range_size
+        return sorted(name for name, line in newest if name > after and line.seq // size == number)[:passbooks_max]
+
+    async def manifest(self, partition: Partition, number: int) -> Manifest:
+        """Sum up a full range."""
+        shelf, size = self._shelf(partition), self.ledger.range_size
+        first, last = Seq(max(number * size, 1)), Seq((number + 1) * size - 1)
+        if last > shelf.fence.head:
+            raise RangeNotFull(f"range {number} of partition {partition} isn't full")
+        records = shelf.records[first - 1 : last]
+        return Manifest(
+            range=number,
+            first=first,
+            last=last,
+            records=len(records),
+            transfers=sum(len(record.entry.transfers) for record in records),
+            before=(shelf.records[first - 2].hash if first > 1 else GENESIS).hex(),
+            hash=records[-1].hash.hex(),
+        )
+
     async def add_range(self) -> int:
-        """Memory has no ranges: there is always room for two."""
+        """Memory makes no tables of ranges: there is always room for two."""
         self._reach()
         return 2
 

@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 from msgspec import Struct
 
-from ledger.store import LedgerError
+from ledger.store import RANGE_SIZE, LedgerError
 
 APPLICATION_ROLE = "authz"
 """The role that an authorizer connects as: it can read the ledger, and append to it; nothing else."""
@@ -20,8 +20,8 @@ FINANCE_ROLE = "finance"
 SERVER_VERSION_MIN = 170000
 """`transaction_timeout` and what the guards ask of event triggers came with PostgreSQL 17."""
 
-RANGE_SIZE = 2_000_000
-"""Seqs in one table of a range."""
+PORT = 5432
+PORT_MAX = 65_535
 
 _CREATE_LOCK = 0x6C6564676572
 """Advisory lock: one `create` at a time in a database."""
@@ -66,14 +66,28 @@ def queries() -> Mapping[str, str]:
 
 
 def require_address(url: str) -> None:
-    """Raise `AddressInvalid` for what is no address of a PostgreSQL: no outage, which one would wait for."""
+    """Raise `AddressInvalid` for what is no address of a PostgreSQL: no outage, which one would wait for.
+
+    It may name several hosts, with one port or as many: `HOST,HOST:PORT`, or folders of sockets as `?host=/A,/B`.
+    """
     try:
         parts = urlsplit(url)
-        if parts.scheme in ("postgresql", "postgres") and parts.port != 0:
+        query = dict(parse_qsl(parts.query))
+        hosts = (parts.netloc.rpartition("@")[2] or query.get("host", "")).split(",")
+        ports = query["port"].split(",") if "port" in query else []
+        numbers = [int(port) for port in ports] + [_port_of(host) for host in hosts if not host.startswith("/")]
+        known = parts.scheme in ("postgresql", "postgres")
+        if known and len(ports) in (0, 1, len(hosts)) and all(0 < port <= PORT_MAX for port in numbers):
             return
     except ValueError:
         pass
     raise AddressInvalid("the database's address can't be used: write it as postgresql://ROLE@HOST:PORT/NAME")
+
+
+def _port_of(host: str) -> int:
+    """The port that stands behind a host, or PostgreSQL's own. Raises ValueError for what is no port."""
+    port = urlsplit(f"//{host}").port
+    return PORT if port is None else port
 
 
 def require_server(connection: asyncpg.Connection) -> None:

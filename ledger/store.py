@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from ledger.values import Account, Cents, Epoch, HolderId, Identity, Manifest, Partition, Record, Seq
 
+RANGE_SIZE = 2_000_000
+"""Seqs in a range: range 3 is the records from 6,000,000 to 7,999,999. Fixed when a ledger is created."""
+
 HOLDERS_A_CALL_MAX = 64
 """Cold holders that one read looks up: small chunks, since each may cost 0.1 ms of disk."""
 
@@ -50,6 +53,10 @@ class Unavailable(LedgerError):
 
 class Misplaced(LedgerError):
     """A record does not follow the one before it, or is of another epoch: nothing was sent."""
+
+
+class RangeNotFull(LedgerError):
+    """The range isn't full yet, so that nothing can be said of all of it."""
 
 
 class Fence(Struct, frozen=True, gc=False):
@@ -199,7 +206,10 @@ class Store(Protocol):
         """
 
     async def manifest(self, partition: Partition, number: int) -> Manifest:
-        """Sum up a full range."""
+        """Sum up a full range, in the archive or not. Raises `RangeNotFull`.
+
+        `records` and `transfers` are counted: fewer records than from `first` to `last` means that some are missing.
+        """
 
     async def add_range(self) -> int:
         """Keep at least two empty ranges of seqs ahead of the newest record; return how many there are."""

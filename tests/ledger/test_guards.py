@@ -7,14 +7,21 @@ import pytest
 
 from ledger.postgres import PostgresStore
 
-PARENTS = ["journal", "transfer", "identity"]
+PARENTS = ["journal", "transfer", "identity", "closing", "closed"]
 RANGES = [f"{parent}_00000{number}" for parent in ("journal", "transfer") for number in range(3)]
 TABLES = [*PARENTS, "fence", *RANGES]
 WRITTEN = [*PARENTS, "fence", "journal_000000", "transfer_000000"]
 """Those that have a row in the tests here."""
-COLUMN = {"journal": "reason", "transfer": "credit", "identity": "digest", "fence": "head"}
+COLUMN = {
+    "journal": "reason",
+    "transfer": "credit",
+    "identity": "digest",
+    "closing": "balance",
+    "closed": "accounts",
+    "fence": "head",
+}
 KEY = {"journal": "partition, seq", "transfer": "partition, seq, line", "identity": "partition, stamp, digest"}
-KEY["fence"] = "partition"
+KEY |= {"closing": "partition, range, account, currency", "closed": "partition, range, slice", "fence": "partition"}
 
 DENIED = "42501"
 """The role has no right."""
@@ -64,6 +71,11 @@ ATTACKS = [attack for table in TABLES for attack in _attacks(table)] + [
     "DROP SCHEMA ledger CASCADE",
     "DROP SCHEMA ledger_guard CASCADE",
     "DROP VIEW ledger.balance",
+    "DROP VIEW ledger.whole_journal",
+    "CREATE OR REPLACE VIEW ledger.whole_journal AS SELECT * FROM ledger.journal",
+    "DROP SCHEMA ledger_archive CASCADE",
+    "CREATE TABLE ledger_archive.other (partition int)",
+    "ALTER TABLE ledger_archive.journal OWNER TO authz",
     "DROP FUNCTION ledger.beat",
     "DROP FUNCTION ledger_guard.refuse CASCADE",
     "DROP FUNCTION ledger_guard.hold_definition CASCADE",
@@ -101,10 +113,12 @@ ATTACKS = [attack for table in TABLES for attack in _attacks(table)] + [
 
 @pytest.fixture
 async def guarded(superuser, database, begin, entries, identities):
-    """A ledger with a record in it."""
+    """A ledger with a record in it, and a closing."""
     store = await PostgresStore.open(database.url)
     await (await begin(store)).append(entries.payment("h1", next(identities)), entries.refusal(next(identities)))
     await store.close()
+    await superuser.execute("INSERT INTO ledger.closing VALUES (0, 0, 'holder:h1:90:2026', 978, 1250)")
+    await superuser.execute("INSERT INTO ledger.closed VALUES (0, 0, 0, 1, 1250)")
     return superuser
 
 
@@ -219,8 +233,9 @@ async def test_ddl_that_does_not_touch_the_ledger_passes(guarded):
 
 async def test_the_application_can_read_append_take_beat_and_add_ranges_and_nothing_else(guarded):
     """SELECT, and EXECUTE on what writes. Nobody but it has either, except finance, who reads."""
-    tables = ["balance", "fence", "identity", "journal", "migration", "setting", "transfer"]
-    functions = ["add_range", "append", "beat", "retake", "take"]
+    tables = ["balance", "closed", "closing", "fence", "identity", "journal", "migration", "setting", "transfer"]
+    tables += ["whole_journal", "whole_transfer"]
+    functions = ["add_range", "append", "beat", "close_range", "retake", "take"]
     for role, may_execute in (("authz", functions), ("finance", [])):
         selectable = await guarded.fetch(
             "SELECT relname FROM pg_class WHERE relnamespace = 'ledger'::regnamespace AND relkind IN ('r', 'p', 'v')"
@@ -248,7 +263,7 @@ async def test_functions_that_write_are_the_owners_with_a_pinned_search_path(gua
         "SELECT proname, prosecdef, proconfig, rolname, rolsuper, rolcanlogin FROM pg_proc"
         " JOIN pg_roles AS r ON r.oid = proowner WHERE pronamespace = 'ledger'::regnamespace"
     )
-    assert len(functions) == 5
+    assert len(functions) == 6
     for row in functions:
         assert row["prosecdef"]
         assert "search_path=pg_catalog, pg_temp" in row["proconfig"]

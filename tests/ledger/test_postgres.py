@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger import postgres as postgres_module
-from ledger import schema
+from ledger import postgres_reader, schema
 from ledger.chain import GENESIS, record_hash
 from ledger.postgres import PostgresStore
 from ledger.schema import AddressInvalid
@@ -153,6 +153,12 @@ async def test_without_a_database_everything_is_unavailable_and_with_it_again_wo
         lambda: postgres.find(MAIN, [next(identities)]),
         lambda: postgres.turnover(MAIN, PAYABLE, Seq(0), Seq(1)),
         lambda: postgres.holders_of(MAIN, ["purchase"], Seq(0), Seq(1)),
+        lambda: postgres.passbooks(MAIN, "", 1),
+        lambda: postgres.full_ranges(MAIN),
+        lambda: postgres.close_range(MAIN),
+        lambda: postgres.last_written_in(MAIN, 0, "", 1),
+        lambda: postgres.manifest(MAIN, 0),
+        lambda: postgres.watch(MAIN).__aenter__(),
         lambda: postgres.add_range(),
     ]
     for call in calls:
@@ -164,6 +170,31 @@ async def test_without_a_database_everything_is_unavailable_and_with_it_again_wo
     await admin.close()
     writer.epoch = (await postgres.retake(MAIN, writer.epoch)).epoch
     await writer.append(entries.payment())
+
+
+async def test_a_watch_is_one_connection_that_is_never_replaced(postgres, superuser):
+    """Another connection may lead to another server, whose fence was never seen."""
+    ours = "application_name = 'ledger watcher' AND datname = current_database()"
+    async with postgres.watch(MAIN) as look:
+        for _ in range(3):
+            assert await look() == await postgres.fence(MAIN)
+        assert await superuser.fetchval(f"SELECT count(*) FROM pg_stat_activity WHERE {ours}") == 1
+        await superuser.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}")
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await look()
+    assert await superuser.fetchval(f"SELECT count(*) FROM pg_stat_activity WHERE {ours}") == 0
+
+
+async def test_a_look_that_takes_too_long_breaks_the_watch(postgres, superuser, monkeypatch):
+    monkeypatch.setattr(postgres_reader, "READ_TIMEOUT_MS", 100)
+    async with postgres.watch(MAIN) as look:
+        async with superuser.transaction():
+            await superuser.execute("LOCK TABLE ledger.fence IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(Unavailable):
+                await look()
+        with pytest.raises(Unavailable):
+            await look()
 
 
 async def test_a_failure_to_connect_is_unavailable(tmp_path):
@@ -274,6 +305,12 @@ READS = {
     "history": ("int, text, bigint", "0, 'h7', 10", 10),
     "turnover": ("int, text, bigint, bigint", "0, 'acquirer:970001:payable', 150000, 151000", 2 * WINDOW),
     "holders_of": ("int, text[], bigint, bigint", "0, ARRAY['purchase', 'x'], 150000, 151000", WINDOW),
+    "hash_at": ("int, bigint", "0, 150000", 1),
+    "find": ("int, bigint[], bytea[]", "0, ARRAY[1], ARRAY[decode(repeat('00', 16), 'hex')]", 2),
+    "passbooks": ("int, text, int", "0, 'h5', 100", 2 * 100),
+    "last_written": ("int, text, int", "0, 'h5', 100", 100),
+    "full_ranges": ("int", "0", 3),
+    "counts": ("int, bigint, bigint", "0, 150000, 151000", 2 * WINDOW),
 }
 """Each query's types and arguments, and how many rows of the tables it may touch."""
 
@@ -286,7 +323,8 @@ async def grown(superuser):
         " identities, hash) SELECT 0, n, 1, now(), 'purchase', 'h' || n % 1000, '{}', '{}', 'APPROVED', '[]', '',"
         f" sha256('') FROM generate_series(1, {JOURNAL_RECORDS}) AS n;"
         "INSERT INTO ledger.transfer SELECT 0, n, 1, 'holder:h' || n % 1000 || ':90:2026', 'acquirer:970001:payable', 1"
-        f" FROM generate_series(1, {JOURNAL_RECORDS}) AS n"
+        f" FROM generate_series(1, {JOURNAL_RECORDS}) AS n;"
+        "INSERT INTO ledger.identity VALUES (0, 1, decode(repeat('00', 16), 'hex'), 150000)"
     )
     return superuser
 

@@ -9,6 +9,7 @@ import pytest
 from ledger import schema
 from ledger.postgres import PostgresStore
 from ledger.schema import SchemaTooNew, SchemaTooOld, ServerTooOld
+from ledger.store import RANGE_SIZE
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_files_are_numbered_without_gaps_from_1():
 
 def test_every_query_the_store_asks_for_is_named():
     assert {"append", "take", "retake", "beat", "newest", "find", "hash_at", "fence"} <= schema.queries().keys()
-    assert {"history", "turnover", "holders_of"} <= schema.queries().keys()
+    assert {"history", "turnover", "holders_of", "passbooks", "close_range"} <= schema.queries().keys()
     assert all(schema.queries().values())
 
 
@@ -46,7 +47,7 @@ async def test_create_again_changes_nothing(database, superuser, definition):
     before = await definition(), await superuser.fetch("SELECT * FROM ledger.fence")
     await schema.create(database.superuser_url, partitions=3, range_size=7)
     assert (await definition(), await superuser.fetch("SELECT * FROM ledger.fence")) == before
-    assert await superuser.fetchval("SELECT range_size FROM ledger.setting") == schema.RANGE_SIZE
+    assert await superuser.fetchval("SELECT range_size FROM ledger.setting") == RANGE_SIZE
     applied = await superuser.fetch("SELECT number, name FROM ledger.migration ORDER BY number")
     assert [tuple(row) for row in applied] == [(one.number, one.name) for one in schema.migrations()]
 
@@ -100,18 +101,19 @@ async def test_partition_is_first_in_every_key_and_function(superuser):
     """One fenced append: the same function, distributed by its first argument, runs on a cluster unchanged."""
     keys = await superuser.fetch(
         "SELECT i.indrelid::regclass::text AS of, a.attname FROM pg_index AS i"
-        " JOIN pg_class AS c ON c.oid = i.indrelid AND c.relnamespace = 'ledger'::regnamespace"
+        " JOIN pg_class AS c ON c.oid = i.indrelid"
+        " AND c.relnamespace IN ('ledger'::regnamespace, 'ledger_archive'::regnamespace)"
         " JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]"
         " WHERE c.relname NOT IN ('migration', 'setting')"
     )
-    assert len(keys) >= 5
+    assert len(keys) >= 7
     assert {row["attname"] for row in keys} == {"partition"}
     functions = dict(
         await superuser.fetch(
             "SELECT proname, proargnames[1] FROM pg_proc WHERE pronamespace = 'ledger'::regnamespace AND pronargs > 0"
         )
     )
-    assert functions == dict.fromkeys(["append", "take", "retake", "beat"], "partition")
+    assert functions == dict.fromkeys(["append", "take", "retake", "beat", "close_range"], "partition")
 
 
 async def test_names_sort_by_their_bytes(superuser):
@@ -123,3 +125,38 @@ async def test_names_sort_by_their_bytes(superuser):
     )
     assert len(collations) == 3
     assert {row["collation"] for row in collations} == {'"C"'}
+
+
+async def test_the_archive_has_the_ledgers_shape(superuser):
+    """Range by range, tables move from one to the other."""
+    shape = (
+        "SELECT a.attname, a.atttypid::regtype::text, a.attcollation, a.attnotnull FROM pg_attribute AS a"
+        " WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 ORDER BY a.attnum"
+    )
+    checks = (
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = $1::text::regclass ORDER BY 1"
+    )
+    for question in (shape, checks):
+        for table in ("journal", "transfer"):
+            there, here = [await superuser.fetch(question, f"{of}.{table}") for of in ("ledger_archive", "ledger")]
+            assert [tuple(row) for row in there] == [tuple(row) for row in here] != []
+
+
+async def test_a_ledger_of_the_version_before_is_brought_up_to_date(cluster, empty, monkeypatch):
+    """Its records stay; closings, archive and the next ranges are there."""
+    url = cluster.url("postgres", empty)
+    with monkeypatch.context() as patched:
+        older = schema.migrations()[:5]
+        patched.setattr(schema, "migrations", lambda: older)
+        await schema.create(url, range_size=10)
+    connection = await asyncpg.connect(url)
+    await connection.execute("INSERT INTO ledger.transfer VALUES (0, 3, 1, 'a', 'b', 5)")
+    await connection.execute("UPDATE ledger.fence SET head = 9, beat = beat + 1")
+    await schema.create(url)
+    store = await PostgresStore.open(cluster.url("authz", empty))
+    assert [await store.close_range(0), await store.close_range(0)] == [0, None]
+    assert await store.add_range() == 2
+    assert await connection.fetch("SELECT account, balance FROM ledger.balance ORDER BY 1") == [("a", -5), ("b", 5)]
+    assert await connection.fetchval("SELECT count(*) FROM ledger.whole_transfer") == 1
+    await store.close()
+    await connection.close()
