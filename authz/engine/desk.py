@@ -1,5 +1,7 @@
 """A partition's memory, and the synchronous decision over it. No I/O and no await: what it needs is there, or named."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from authz.clock import Now
@@ -40,6 +42,10 @@ class Desk:
         self.drop()
         self.instant = max(self._now(), newest or self._now())
 
+    def present(self) -> datetime:
+        """Tell the engine's time now."""
+        return max(self._now(), self.instant)
+
     def lag(self) -> float:
         """How far the clock is behind the newest record's instant, in seconds."""
         return max(0.0, (self.instant - self._now()).total_seconds())
@@ -47,6 +53,15 @@ class Desk:
     def keep(self, holder: HolderId, line: Line | None) -> None:
         """Take in what the ledger holds of a passbook."""
         self._passbooks.put(holder, line)
+
+    @contextmanager
+    def guests(self, holders: Iterable[HolderId]) -> Iterator[None]:
+        """While the block runs, take these passbooks in for bulk work: they don't stay, unless somebody pays."""
+        self._passbooks.invite(holders)
+        try:
+            yield
+        finally:
+            self._passbooks.dismiss()
 
     def missing(self, work: Work) -> list[HolderId]:
         """Name the passbooks that must be loaded before `work` can be decided; none: it can be."""
@@ -81,7 +96,9 @@ class Desk:
         for one in batch.decided:
             if one.books.holder is not None:
                 one.books.holder.pins -= 1
-            if one.known is not None:
+            if one.known is not None and one.work.bulk:
+                self._recent.forget(one.known)
+            elif one.known is not None:
                 self._recent.acknowledge(one.known)
 
     def roll_back(self, batch: Batch) -> None:
@@ -109,7 +126,9 @@ class Desk:
         return self._passbooks.get(holder) if holder is not None else None
 
     def _decide_anew(self, work: Work) -> Decided:
-        self.instant = max(self._now(), self.instant)
+        self.instant = self.present()
+        if work.holder is not None and not work.bulk:
+            self._passbooks.keep(work.holder)
         books = Books(*map(self._book, self._needs(work)))
         states = [None if book is None else book.state for book in books.all()]
         originals = named_by(work.command)

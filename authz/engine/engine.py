@@ -7,43 +7,46 @@ the hash of its acquirer and terminal.
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from functools import partial
 from zlib import crc32
 
 import msgspec
 
 from authz.clock import Now
-from authz.decision.commands import UNDOING, Administration, ChangeKey, Command, Completion, CutOver
+from authz.decision.commands import UNDOING, Administration, Command, Completion, CutOver
 from authz.decision.evidence import Evidence
 from authz.decision.outcomes import Reason, Reply
 from authz.decision.programme import HOLD_DAYS
-from authz.decision.reference import LinkKeys, link_passbook, merchant_passbook
+from authz.decision.reference import merchant_passbook
 from authz.decision.refused import Refused
+from authz.engine.bulk import Lane, keep_up
 from authz.engine.business_days import BusinessDays
 from authz.engine.cards import Cards, KnownCard
+from authz.engine.chores import Chores
 from authz.engine.desk import Desk
 from authz.engine.gate import GateState
 from authz.engine.identities import command_key, keys_of, keys_of_totals, originals_of, text_of
+from authz.engine.key_changes import KeyChanges
 from authz.engine.kinds import kind_of, passbook_of
 from authz.engine.limits import Limits
-from authz.engine.passbooks import Passbooks, decode_state
+from authz.engine.passbooks import Passbooks
+from authz.engine.ranges import make_room
 from authz.engine.recent import Recent
 from authz.engine.requests import Answer, KeyChange, NoAnswer, Request, TotalsRequest
-from authz.engine.sweep import Sweep
+from authz.engine.traffic import Traffic
 from authz.engine.verification import Verification
 from authz.engine.work import Work
 from authz.engine.writer import Writer
 from authz.engine.zone_keys import MemoryZoneKeys, ZoneKeyStore
 from authz.metrics import Metrics
-from authz.security.module import ImportedKey, KeyMissing, SecurityError, SecurityModule, SecurityUnavailable
-from ledger.store import LedgerError, Store
+from authz.programmes import SHIPPED, shipped
+from authz.security.module import SecurityModule, SecurityUnavailable
+from ledger.store import Fence, LedgerError, Store
 from ledger.values import HolderId, Partition
 
 NAMING = (*UNDOING, Completion)
 """What may name another request. A completion's hold is in the holder's purse."""
-ROOM_EVERY_S = 30
 DRAIN_MAX_S = 2
 
 
@@ -69,33 +72,49 @@ class Engine:
         self._verification = Verification(security, metrics)
         self._metrics = metrics
         self._now = now
-        self._hold_days = hold_days
-        self._zone_keys = zone_keys or MemoryZoneKeys()
-        self._key_changes = asyncio.Lock()
+        self._say = say
         self._business_days = BusinessDays(store, partitions)
         self._requests_max = limits.requests_max
-        self._requests = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._traffic = Traffic(metrics)
         books_max, remembered_max = limits.passbooks_max // len(partitions), limits.remembered_max // len(partitions)
         self._desks = [Desk(now, Passbooks(books_max), Recent(remembered_max)) for _ in partitions]
         metrics.clock_lag.set_function(lambda: max(desk.lag() for desk in self._desks))
         self._writers = [
-            Writer(partition, store, desk, metrics, say, limits)
+            Writer(partition, store, desk, metrics, say, limits, self._begin_term)
             for partition, desk in zip(partitions, self._desks, strict=True)
+        ]
+        self._key_changes = KeyChanges(
+            store, partitions[0], security, zone_keys or MemoryZoneKeys(), metrics, self.administer
+        )
+        programmes = [shipped(name) for name in SHIPPED]
+        lanes = [
+            Lane(writer.answer, desk, self._traffic, limits.batch_records_max)
+            for writer, desk in zip(self._writers, self._desks, strict=True)
+        ]
+        self._chores = [
+            Chores(store, writer.partition, lane, desk.present, hold_days, programmes)
+            for writer, lane, desk in zip(self._writers, lanes, self._desks, strict=True)
         ]
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to stand by for every partition."""
         self._tasks = [asyncio.create_task(writer.run()) for writer in self._writers]
-        self._tasks.append(asyncio.create_task(self._make_room()))
-        self._tasks += [asyncio.create_task(self._sweep(writer)) for writer in self._writers]
+        self._tasks.append(asyncio.create_task(make_room(self._store, self._metrics)))
+        self._tasks += [
+            asyncio.create_task(keep_up(writer.gate, chore, self._say))
+            for writer, chores in zip(self._writers, self._chores, strict=True)
+            for chore in chores.all()
+        ]
 
     async def is_ready(self) -> None:
         """Wait until every partition's lease is held."""
         for writer in self._writers:
             await writer.gate.is_open()
+
+    async def takes_office(self) -> bool:
+        """Wait until every partition's lease is held, or another engine is seen to write one: False."""
+        return all([await writer.gate.opens() for writer in self._writers])
 
     @property
     def instant(self) -> datetime:
@@ -114,7 +133,7 @@ class Engine:
         """Answer what is in flight, within `DRAIN_MAX_S`, and give up every lease. Links have drained by then."""
         with contextlib.suppress(TimeoutError):  # what is left then is settled by whoever writes next
             async with asyncio.timeout(DRAIN_MAX_S):
-                await self._idle.wait()
+                await self._traffic.is_below(1)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -122,9 +141,9 @@ class Engine:
 
     async def pay(self, request: Request) -> Answer | NoAnswer:
         """Decide a payment, or answer it again. What can't be taken is answered 91, and nothing was written."""
-        if self._requests >= self._requests_max:
+        if self._traffic.in_hand >= self._requests_max:
             return self._refuse(request.command, Reason.OVERLOADED)
-        with self._in_hand():
+        with self._traffic.one():
             token = self._security.token(request.secrets.pan)
             try:
                 known = await self._cards.find(token, request.deadline)
@@ -138,9 +157,9 @@ class Engine:
 
     async def total(self, request: TotalsRequest) -> Answer | NoAnswer:
         """Hold an acquirer's totals of a business day against the ledger's."""
-        if self._requests >= self._requests_max:
+        if self._traffic.in_hand >= self._requests_max:
             return self._refuse(request.command, Reason.OVERLOADED)
-        with self._in_hand():
+        with self._traffic.one():
             command = request.command
             try:
                 async with asyncio.timeout_at(request.deadline):
@@ -182,32 +201,32 @@ class Engine:
 
         A block that comes again is answered again; it doesn't bring back a key that was changed since.
         """
-        try:
-            imported = await self._security.import_key(acquirer, block)
-        except SecurityError:
-            return KeyChange(self._refuse(ChangeKey(acquirer, "", ""), Reason.FORMAT).reply)
-        async with self._key_changes:  # the newest on record is the newest in use
-            return await self._change_key(acquirer, imported, key)
-
-    async def _change_key(self, acquirer: str, imported: ImportedKey, key: str) -> KeyChange:
-        reply = await self.administer(ChangeKey(acquirer, imported.usage, imported.check_value), key)
-        if not reply.reason.approves:
-            return KeyChange(reply)
-        try:
-            [line, *_] = await self._store.history(self._writers[0].partition, link_passbook(acquirer), 1)
-            newest = decode_state(link_passbook(acquirer), line.position)
-            if isinstance(newest, LinkKeys) and newest.check_values[imported.usage] == imported.check_value:
-                await self._zone_keys.put(acquirer, imported)
-                await self._security.use_key(acquirer, imported)
-        except LedgerError:
-            return KeyChange(Reply(Reason.UNAVAILABLE))
-        return KeyChange(reply, imported.check_value)
+        return await self._key_changes.change(acquirer, block, key)
 
     async def restore_keys(self) -> None:
         """Bring the keys that links were given by key changes back into use. Raises what store and module raise."""
-        for acquirer, key in await self._zone_keys.all():
-            with contextlib.suppress(KeyMissing):  # a link that isn't configured any more
-                await self._security.restore_key(acquirer, key)
+        await self._key_changes.restore()
+
+    async def _begin_term(self) -> None:
+        """Read again what another engine may have changed while it wrote."""
+        await self.restore_keys()
+        self._cards.forget()
+
+    async def age_lots(self) -> None:
+        """Post what the date has made of every holder's lots: all that is due is done when this returns.
+
+        Raises a `ledger.store.LedgerError` where that can't be; what was done then is not done again.
+        """
+        for chores in self._chores:
+            await chores.walk.walk()
+
+    def acknowledged(self) -> Mapping[Partition, Fence]:
+        """How far each partition that is written here has come, by acknowledged appends alone."""
+        return {
+            writer.partition: writer._fence  # noqa: SLF001
+            for writer in self._writers
+            if writer.gate.state is GateState.OPEN
+        }
 
     async def administer(self, command: Administration, key: str) -> Reply:
         """Carry out an issuer's command, once for each `key`: the same key again changes nothing.
@@ -223,9 +242,9 @@ class Engine:
         return Reply(Reason.APPROVED)
 
     async def _carry_out(self, writer: Writer, command: Administration, key: str) -> Reply:
-        if self._requests >= self._requests_max:
+        if self._traffic.in_hand >= self._requests_max:
             return Reply(Reason.OVERLOADED)
-        with self._in_hand():
+        with self._traffic.one():
             # Looked up first: done once, it may make no sense to do it again.
             work = Work(
                 command=command,
@@ -244,20 +263,6 @@ class Engine:
 
     def _by_hash(self, key: str) -> int:
         return crc32(key.encode()) % len(self._writers)
-
-    @contextlib.contextmanager
-    def _in_hand(self) -> Iterator[None]:
-        """Count a request until it is answered."""
-        self._requests += 1
-        self._idle.clear()
-        self._metrics.works.inc()
-        try:
-            yield
-        finally:
-            self._requests -= 1
-            self._metrics.works.dec()
-            if not self._requests:
-                self._idle.set()
 
     def _refuse(self, command: Command, reason: Reason) -> Answer:
         self._metrics.refused.labels(reason).inc()
@@ -282,20 +287,3 @@ class Engine:
             look_up=request.repeat or isinstance(command, UNDOING),
             deadline=request.deadline,
         )
-
-    async def _sweep(self, writer: Writer) -> None:
-        """Release the holds of a partition that are past their days, as long as this engine writes it."""
-        await writer.gate.is_open()
-        await self.sweep_of(writer).run()
-
-    def sweep_of(self, writer: Writer) -> Sweep:
-        """The sweep of a writer's partition."""
-        carry_out = partial(self._carry_out, writer)
-        return Sweep(self._store, writer.partition, self._now, self._hold_days, carry_out)
-
-    async def _make_room(self) -> None:
-        """Keep empty ranges ahead of the journal's head."""
-        while True:
-            with contextlib.suppress(LedgerError):  # of which the writers speak
-                self._metrics.empty_ranges.set(await self._store.add_range())
-            await asyncio.sleep(ROOM_EVERY_S)

@@ -1,7 +1,7 @@
 """The newest line of every active passbook, in memory: a bounded cache of what the ledger holds."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -49,43 +49,70 @@ class Passbook:
 
 
 class Passbooks:
-    """At most `passbooks_max` passbooks, the least recently used going first; pinned ones never go."""
+    """At most `passbooks_max` passbooks, the least recently used going first; pinned ones never go.
+
+    Beside them are guests: what bulk work reads once, and what would only push out the passbooks of those who pay.
+    """
 
     def __init__(self, passbooks_max: int) -> None:
         self._max = passbooks_max
         self._books: OrderedDict[HolderId, Passbook] = OrderedDict()
+        self._guests: dict[HolderId, Passbook] = {}
+        self._invited: frozenset[HolderId] = frozenset()
 
     def __len__(self) -> int:
-        return len(self._books)
+        return len(self._books) + len(self._guests)
 
     def get(self, holder: HolderId) -> Passbook | None:
         """Find a passbook, and count this as a use of it."""
         book = self._books.get(holder)
-        if book is not None:
-            self._books.move_to_end(holder)
+        if book is None:
+            return self._guests.get(holder)
+        self._books.move_to_end(holder)
         return book
 
     def put(self, holder: HolderId, line: Line | None) -> Passbook:
         """Keep what the ledger holds of a passbook, unless it is here already."""
-        book = self._books.get(holder)
+        book = self._books.get(holder) or self._guests.get(holder)
         if book is None:
             state = None if line is None else decode_state(holder, line.position)
-            book = self._books[holder] = Passbook(holder, Seq(0) if line is None else line.seq, state)
-            self._shrink()
+            book = Passbook(holder, Seq(0) if line is None else line.seq, state)
+            if holder in self._invited:
+                self._guests[holder] = book
+            else:
+                self._keep(book)
         return book
+
+    def invite(self, holders: Iterable[HolderId]) -> None:
+        """Have these passbooks be guests, if they aren't here yet."""
+        self._invited = frozenset(holders)
+
+    def keep(self, holder: HolderId) -> None:
+        """Make a guest one of those that stay: somebody pays."""
+        book = self._guests.pop(holder, None)
+        if book is not None:
+            self._keep(book)
+
+    def dismiss(self) -> None:
+        """Drop the guests, but for pinned ones, and invite no more."""
+        self._invited = frozenset()
+        self._guests = {holder: book for holder, book in self._guests.items() if book.pins}
 
     def forget(self, holder: HolderId) -> None:
         """Drop a passbook whose newest lines were rolled back."""
         self._books.pop(holder, None)
+        self._guests.pop(holder, None)
 
     def clear(self) -> None:
         """Drop all."""
         self._books.clear()
+        self._guests.clear()
 
-    def _shrink(self) -> None:
+    def _keep(self, book: Passbook) -> None:
+        self._books[book.holder] = book
         for _ in range(len(self._books) - self._max):
-            holder, book = next(iter(self._books.items()))
-            if book.pins:
+            holder, oldest = next(iter(self._books.items()))
+            if oldest.pins:
                 self._books.move_to_end(holder)
             else:
                 del self._books[holder]

@@ -22,7 +22,7 @@ class Work(Struct, kw_only=True):
 
     `holder` is None for a card that nobody knows, `merchant` where no merchant is concerned. `look_up`: its keys
     are looked for in the ledger before it is decided; so is what it may name. `found` is what was looked for, and what
-    is there.
+    is there. `bulk`: it is bookkeeping by the date, of which memory keeps nothing.
     """
 
     command: Command
@@ -36,6 +36,7 @@ class Work(Struct, kw_only=True):
     keys: Keys | None = None
     link: str = ""
     look_up: bool = False
+    bulk: bool = False
     found: dict[Identity, Known | None] = {}
 
 

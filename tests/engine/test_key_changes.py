@@ -24,7 +24,7 @@ async def change(house: House, letter: str, key: str) -> KeyChange:
 
 async def newest(house: House) -> str:
     """The key that is kept for the link."""
-    [(_, kept)] = await house.engine._zone_keys.all()
+    [(_, kept)] = await house.engine._key_changes.zone_keys.all()
     return next(letter for letter, key in KEYS.items() if check_value(key) == kept.check_value)
 
 
@@ -53,11 +53,11 @@ async def test_a_repeat_after_a_later_change_does_not_bring_the_old_key_back(
 ) -> None:
     for letter in "AB":
         await change(house, letter, letter)
-    keys = house.engine._zone_keys
+    keys = house.engine._key_changes.zone_keys
     if restarted:
         await house.crash()
         house = await world.open()
-        house.engine._zone_keys = keys
+        house.engine._key_changes.zone_keys = keys
     answer = await change(house, "A", "A")
     assert answer.reply.reason is Reason.APPROVED
     assert (recorded(world), await newest(house)) == (2, "B")
@@ -72,14 +72,14 @@ async def test_the_same_change_with_another_key_is_refused_94(world: World, hous
 
 async def test_a_key_that_was_recorded_and_not_kept_is_kept_by_its_repeat(world: World, house: House) -> None:
     """The process ended, or the database went, between the two."""
-    put = house.engine._zone_keys.put
+    put = house.engine._key_changes.zone_keys.put
 
     async def down(*_: object) -> None:
         raise Unavailable("the zone keys can't be reached")
 
-    house.engine._zone_keys.put = down  # type: ignore[method-assign]
+    house.engine._key_changes.zone_keys.put = down  # type: ignore[method-assign]
     assert (await change(house, "A", "first")).reply.reason is Reason.UNAVAILABLE
-    house.engine._zone_keys.put = put  # type: ignore[method-assign]
+    house.engine._key_changes.zone_keys.put = put  # type: ignore[method-assign]
     assert (await change(house, "A", "first")).reply.reason is Reason.APPROVED
     assert (recorded(world), await newest(house)) == (1, "A")
 
@@ -87,7 +87,7 @@ async def test_a_key_that_was_recorded_and_not_kept_is_kept_by_its_repeat(world:
 async def test_a_delayed_repeat_beside_a_later_change_does_not_win(world: World, house: House) -> None:
     """The repeat has read the journal, and the later change overtakes it before it is kept."""
     await change(house, "A", "A")
-    put = house.engine._zone_keys.put
+    put = house.engine._key_changes.zone_keys.put
     slow = asyncio.Event()
 
     async def slowly(zone: str, key: object) -> None:
@@ -97,7 +97,7 @@ async def test_a_delayed_repeat_beside_a_later_change_does_not_win(world: World,
                 await asyncio.sleep(0)
         await put(zone, key)  # type: ignore[arg-type]
 
-    house.engine._zone_keys.put = slowly  # type: ignore[method-assign]
+    house.engine._key_changes.zone_keys.put = slowly  # type: ignore[method-assign]
     repeat = asyncio.create_task(change(house, "A", "A"))
     await slow.wait()
     later = asyncio.create_task(change(house, "B", "B"))

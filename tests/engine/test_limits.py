@@ -145,6 +145,7 @@ async def test_one_load_a_holder_at_a_time(world: World, house: House) -> None:
 @pytest.mark.parametrize("restarted", [True, False], ids=["restarted", "in_memory"])
 async def test_an_issuers_command_is_carried_out_once_for_each_key(world: World, house: House, restarted: bool) -> None:
     await house.enrol(1)
+    await house.engine.age_lots()
     before = len(world.records())
     if restarted:
         await house.crash()

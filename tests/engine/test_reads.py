@@ -7,7 +7,7 @@ from authz.decision.outcomes import Reason
 from authz.decision.position import Position
 from ledger.memory import MemoryStore
 from tests.engine.messages import advice, completion, refund, reversal
-from tests.engine.world import House, World
+from tests.engine.world import House, World, turns
 
 
 def counting(store: MemoryStore) -> Counter[str]:
@@ -48,8 +48,11 @@ async def test_advices_and_completions_read_nothing_either(world: World, house: 
 
 async def test_a_cold_holder_costs_one_read_at_each_depth(world: World, house: House, alice: str) -> None:
     """Holder and merchant together, then what the holder's position names: the employer and the programme."""
+    await house.engine.age_lots()
     await house.crash()
     house = await world.open()
+    await house.engine.age_lots()
+    await turns()
     calls = counting(house.store)
     await house.pay(world.request(alice, 1))
     assert calls == {"newest": 2, "append": 1}

@@ -8,7 +8,7 @@ from authz.decision.commands import LapseHolds
 from authz.decision.outcomes import Reason
 from authz.engine import sweep
 from ledger.store import Unavailable
-from ledger.values import HolderId
+from ledger.values import HolderId, Seq
 from tests.engine.messages import advice, completion, reversal
 from tests.engine.world import TUESDAY, House, World, holder_of
 
@@ -39,7 +39,7 @@ async def authorized(world: World, house: House) -> list[str]:
 
 
 async def swept(house: House) -> None:
-    await house.engine.sweep_of(house.writer).sweep()
+    await house.chores.sweep.sweep()
 
 
 @pytest.mark.usefixtures("small_windows")
@@ -107,5 +107,5 @@ async def test_a_release_that_was_lost_on_the_way_back_is_not_done_twice(world: 
     await authorized(world, house)
     world.clock.wait_at(TUESDAY + timedelta(days=10))
     for _ in range(2):
-        await house.engine._carry_out(house.writer, LapseHolds(holder_of(1)), "lapse h1 1")
+        await house.chores.sweep._carry_out(Seq(1), [(LapseHolds(holder_of(1)), "lapse h1 1")])
     assert lapsed(world) == [holder_of(1)]

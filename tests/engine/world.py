@@ -30,6 +30,7 @@ from authz.decision.position import Position
 from authz.decision.programme import Refunds
 from authz.decision.reference import Employer, Merchant
 from authz.engine.cards import Cards, MemoryVault
+from authz.engine.chores import Chores
 from authz.engine.engine import Engine
 from authz.engine.limits import Limits
 from authz.engine.requests import Answer, NoAnswer, Request, Secrets
@@ -68,8 +69,8 @@ def module() -> SoftwareSecurityModule:
 class World:
     """A ledger, a vault and a clock that outlive the engines: `open` starts one more, `crash` kills one."""
 
-    def __init__(self, partitions: int = 1) -> None:
-        self.ledger = MemoryLedger(partitions)
+    def __init__(self, partitions: int = 1, **ledger: int) -> None:
+        self.ledger = MemoryLedger(partitions, **ledger)
         self.vault = MemoryVault()
         self.security = module()
         self.clock = SimulatedClock(TUESDAY)
@@ -199,6 +200,11 @@ class House:
     @property
     def writer(self) -> Any:
         return self.engine._writers[0]
+
+    @property
+    def chores(self) -> Chores:
+        """The bookkeeping by the date of the first partition."""
+        return self.engine._chores[0]
 
     async def crash(self) -> None:
         """End it as kill -9 does: its sessions are cut, and nothing that it has in hand is answered."""

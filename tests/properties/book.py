@@ -2,10 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 CAP = 1_900
 VINTAGES = {"2026": (date(2026, 1, 1), date(2027, 2, 28)), "2027": (date(2027, 1, 1), date(2028, 2, 29))}
+EXCHANGED_DAYS, FORFEITED_DAYS = 15, 31
+"""After a vintage's last day: how long it is exchanged, and when it falls to the issuer's pool."""
 
 Key = tuple[str, int, str, str]
 """Acquirer, holder, message type without its last digit, trace number: who asks for what, and which one it is."""
@@ -67,16 +69,21 @@ class Book:
         return sum((Counter(hold.vouchers) for hold in self.holds()), Counter())
 
     def available(self, day: date) -> int:
-        return sum(self.vouchers[name] for name, (first, last) in VINTAGES.items() if first <= day <= last)
+        return sum(self._all_of(name) for name, (first, last) in VINTAGES.items() if first <= day <= last)
 
     def waiting(self, day: date) -> int:
         """What expired unspent, moved to where it waits or not yet."""
-        return self.expired.total() + sum(self.vouchers[name] for name, (_, last) in VINTAGES.items() if last < day)
+        return sum(self._all_of(name) for name, (_, last) in VINTAGES.items() if last < day)
+
+    def _all_of(self, vintage: str) -> int:
+        return self.vouchers[vintage] + self.expired[vintage]
 
     def take(self, day: date, cents: int) -> dict[str, int]:
-        """Take vouchers that are valid on a day, the oldest first."""
+        """Take vouchers that are valid on a day, the oldest first; what has been moved away since is back for it."""
         taken = {}
         for vintage, (first, last) in VINTAGES.items():
+            if first <= day <= last:
+                self.vouchers[vintage] += self.expired.pop(vintage, 0)
             part = min(cents, self.vouchers[vintage]) if first <= day <= last else 0
             if part:
                 taken[vintage] = part
@@ -88,9 +95,26 @@ class Book:
     def give_back(self, vouchers: dict[str, int], today: date) -> None:
         """Back to the very lots they came from; then whatever has expired goes on to where it waits."""
         self.vouchers.update(vouchers)
+        if vouchers:
+            self.expire(today)
+
+    def expire(self, today: date) -> None:
+        """What is over goes to where it waits."""
         for vintage, (_, last) in VINTAGES.items():
-            if vouchers and last < today:
+            if last < today:
                 self.expired[vintage] += self.vouchers.pop(vintage, 0)
+
+    def forfeit(self, today: date) -> int:
+        """What nobody asked for goes to the pool: how much."""
+        fallen = [name for name, (_, last) in VINTAGES.items() if last + timedelta(days=FORFEITED_DAYS) <= today]
+        return sum(self.expired.pop(vintage, 0) for vintage in fallen)
+
+    def exchange(self, vintage: str, today: date) -> bool:
+        """Get as much of the next vintage, if it is asked for in time."""
+        if not self.expired[vintage] or today > VINTAGES[vintage][1] + timedelta(days=EXCHANGED_DAYS):
+            return False
+        self.vouchers[str(int(vintage) + 1)] += self.expired.pop(vintage)
+        return True
 
     def is_due(self, today: date) -> bool:
         return any(hold.until < today and hold.vouchers for hold in self.holds() if hold.until)

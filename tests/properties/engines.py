@@ -3,15 +3,17 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from copy import deepcopy
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from authz.decision.commands import Load, Payment
+from authz.decision.commands import ExchangeLot, Load, Payment
 from authz.decision.outcomes import Reason, Reply
 from authz.decision.position import Position
+from authz.decision.refused import Refused
 from authz.decision.totals import Sums
 from authz.engine.identities import message_class
 from authz.engine.requests import Answer, NoAnswer, Request
@@ -22,7 +24,7 @@ from ledger.values import Cents
 from tests.engine.messages import totals
 from tests.engine.world import LINK, OTHER_LINK, PAYMENTS, Barrier, House, World, holder_of, turns
 from tests.properties.book import VINTAGES, Book, Key
-from tests.properties.model import PARIS, Ask, Model, Told
+from tests.properties.model import ALL_OVER, PARIS, Ask, Model, Told
 
 HOLDERS = (1, 2, 3)
 ACQUIRERS = (LINK, OTHER_LINK)
@@ -31,6 +33,7 @@ START = datetime(2027, 2, 23, 10, 30, tzinfo=UTC)
 """A Tuesday, six days before the older vintage is over."""
 DAYS_MAX = 50
 """How far time moves: within it no lapsed hold is forgotten."""
+AGEING = ("load", "expiry", "forfeit", "exchange")
 SWEPT_DAYS = 6
 """A sweep leaves no hold that ended longer ago: it follows at nine days, and an advice may be three days late."""
 
@@ -60,7 +63,7 @@ class Engines:
         await self.house.furnish()
         self.pans = {number: await self.house.enrol(number, LOADED) for number in HOLDERS}
         for number in HOLDERS:
-            self.model.books[number] = Book(Counter({"2026": LOADED}))
+            self.model.books[number] = Book()
             await self.load(number, LOADED)
 
     @property
@@ -80,17 +83,40 @@ class Engines:
 
     async def load(self, number: int, cents: int) -> None:
         """More of the younger vintage."""
-        self.model.books[number].vouchers["2027"] += cents
         await self.house.administer(
             Load(holder_of(number), "90", "2027", *VINTAGES["2027"], Cents(cents)), self.key("load")
         )
 
     async def sweep(self) -> None:
-        await self.house.engine.sweep_of(self.house.writer).sweep()
+        await self.house.chores.sweep.sweep()
         self.follow(())
         for number in HOLDERS:
             for hold in self.world.position(holder_of(number)).purse.holds:
                 assert not hold.parts or hold.until >= self.today - timedelta(days=SWEPT_DAYS)
+
+    async def age(self) -> None:
+        """Behind a walk that came by everybody, nothing is left that was due."""
+        before = self.world.records()[-1].seq
+        await self.house.engine.age_lots()
+        self.follow(())
+        if any(one.entry.kind == "walk" for one in self.world.records()[before:]):
+            for book in self.model.books.values():
+                assert not any(cents for name, cents in book.vouchers.items() if VINTAGES[name][1] < self.today)
+                assert not deepcopy(book).forfeit(self.today)
+
+    async def exchange(self, number: int, vintage: str) -> None:
+        """It is given to whoever asks in time, of what is over."""
+        self.follow(())
+        book = deepcopy(self.model.books[number])
+        book.lapse((self.now - ALL_OVER).date())
+        book.expire(self.today)
+        try:
+            await self.house.administer(ExchangeLot(holder_of(number), "90", vintage), self.key("exchange"))
+        except Refused:
+            assert not book.exchange(vintage, self.today)
+        else:
+            assert book.exchange(vintage, self.today)
+            self.follow(())
 
     async def cut_over(self, acquirer: str, begins: date | None) -> None:
         reply = await self.house.engine.cut_over(acquirer, begins, self.key("cutover"))
@@ -149,6 +175,11 @@ class Engines:
                 assert entry.holder is not None
                 over = (entry.at - timedelta(hours=12)).date()
                 self.model.books[int(entry.holder[1:])].lapse(over)
+            elif entry.kind in AGEING:
+                assert entry.holder is not None
+                named = decode_inputs(entry.request).command
+                vintage, cents = getattr(named, "lot", ""), getattr(named, "amount", 0)
+                self.model.age(entry.kind, int(entry.holder[1:]), vintage, cents, entry.at)
             elif entry.kind in PAYMENTS:
                 command = decode_inputs(entry.request).command
                 assert isinstance(command, Payment)
@@ -175,6 +206,7 @@ class Engines:
             expected[accounts.payable(acquirer)] = self.model.payable[acquirer]
             expected[accounts.exceptions(acquirer)] = self.model.exceptions[acquirer]
             assert self.model.exceptions[acquirer] <= 0 <= self.model.payable[acquirer]
+        expected[accounts.pool("90")] = self.model.pool
         expected["issuer:float:90"] = -sum(expected.values())
         assert {name: some for name, some in balances.items() if some} == {
             name: some for name, some in expected.items() if some

@@ -14,7 +14,7 @@ from authz.decision.outcomes import Reason
 from tests.properties.book import Book, Fate, Key
 
 TRIES, HOLD_DAYS, LATE_DAYS, DAYS_AHEAD = 3, 7, 3, 7
-SMALL_HOURS = timedelta(hours=6)
+SMALL_HOURS, ALL_OVER = timedelta(hours=6), timedelta(hours=12)
 HOLIDAYS = [date(2027, 3, 29), date(2027, 5, 1), date(2027, 5, 6), date(2027, 5, 8), date(2027, 5, 17)]
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -58,6 +58,7 @@ class Model:
         self.books: dict[int, Book] = {}
         self.payable: Counter[str] = Counter()
         self.exceptions: Counter[str] = Counter()
+        self.pool = 0
         self.asked: dict[Key, Ask] = {}
         self.told: dict[Key, Told] = {}
         self.opened: dict[str, date] = {}
@@ -69,8 +70,11 @@ class Model:
         today, book = at.astimezone(PARIS).date(), self.books[ask.holder]
         refused = self._card(ask, book)
         if refused is None:
-            later = deepcopy(book) if book.is_due(today) else book
+            undoes = ask.kind == "reversal"
+            later = deepcopy(book) if undoes or book.is_due(today) else book
             later.lapse(today)
+            if undoes:
+                later.expire(today)
             told, moved = self._decide(ask, later, at)
             book.tombstones = later.tombstones
             if moved:
@@ -80,6 +84,19 @@ class Model:
         book.fates.setdefault(ask.key, None)
         self.asked[ask.key], self.told[ask.key] = ask, told
         return told
+
+    def age(self, kind: str, holder: int, vintage: str, cents: int, at: datetime) -> None:
+        """What is due by the date is posted by itself, and before a load or an exchange."""
+        today, book = at.astimezone(PARIS).date(), self.books[holder]
+        book.lapse((at - ALL_OVER).date())
+        book.expire(today)
+        match kind:
+            case "load":
+                book.vouchers[vintage] += cents
+            case "forfeit":
+                self.pool += book.forfeit(today)
+            case "exchange":
+                assert book.exchange(vintage, today)
 
     def _decide(self, ask: Ask, book: Book, at: datetime) -> tuple[Told, bool]:
         """The reply, and whether anything has moved."""

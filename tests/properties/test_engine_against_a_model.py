@@ -75,6 +75,14 @@ class Machine(RuleBasedStateMachine):
         self.run(self.engines.load(number, cents))
 
     @rule()
+    def age(self) -> None:
+        self.run(self.engines.age())
+
+    @rule(number=st.sampled_from(HOLDERS), vintage=st.sampled_from(["2026", "2026", "2026", "2027"]))
+    def exchange(self, number: int, vintage: str) -> None:
+        self.run(self.engines.exchange(number, vintage))
+
+    @rule()
     def sweep(self) -> None:
         self.run(self.engines.sweep())
 

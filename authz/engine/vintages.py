@@ -1,0 +1,100 @@
+"""The walk that ages vouchers: each day it comes by every holder, and posts what the date has made of their lots.
+
+It is bookkeeping behind a function of the date (docs/vintages.md): the core never spends what has expired. So it may
+begin late, take hours, stop in the middle and be done twice. How far it has come is a record too.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+
+from authz.decision import vintages
+from authz.decision.calendar import local_day
+from authz.decision.commands import ExpireLots, ForfeitLots, NoteWalk
+from authz.decision.position import Position
+from authz.decision.programme import Programme
+from authz.decision.reference import VINTAGES_PASSBOOK, Walked
+from authz.engine.bulk import Errand, Lane
+from authz.engine.passbooks import decode_state
+from ledger.store import Line, Store
+from ledger.values import HolderId, Partition
+
+PASSBOOKS_A_LOOK = 64
+"""Passbooks that are read together: what the event loop is kept from payments for."""
+WORKED_FOR_A_NOTE = 1_024
+"""Holders for whom there was something to do, after which the walk notes how far it has come."""
+PASSED_A_NOTE = 16_384
+"""Holders that it came by, after which it does."""
+
+
+class Walk:
+    """Walks through one partition. `programmes` are those whose days and products count."""
+
+    def __init__(
+        self,
+        store: Store,
+        partition: Partition,
+        lane: Lane,
+        now: Callable[[], datetime],
+        programmes: Sequence[Programme],
+    ) -> None:
+        self._store = store
+        self._partition = partition
+        self._lane = lane
+        self._now = now
+        self._zones = {one.zone for one in programmes}
+        self._products = tuple(product for one in programmes for product in one.products)
+        self._through: date | None = None
+        self._alone = asyncio.Lock()
+
+    async def walk(self) -> None:
+        """Do what is due by the day that has begun, unless that is done. Raises what the store and the lane raise."""
+        async with self._alone:
+            day = min(local_day(self._now(), zone) for zone in self._zones)
+            if self._through is not None and self._through >= day:
+                return
+            noted = await self._noted()
+            if noted is None or noted.day < day:
+                noted = Walked(day, "")
+            if noted.after is None or await self._walk(noted.day, noted.after):
+                self._through = noted.day
+
+    async def _noted(self) -> Walked | None:
+        lines = await self._store.history(self._partition, VINTAGES_PASSBOOK, 1)
+        state = decode_state(VINTAGES_PASSBOOK, lines[0].position) if lines else None
+        return state if isinstance(state, Walked) else None
+
+    async def _walk(self, day: date, after: str) -> bool:
+        """Go from behind a holder to the end. False: there is nobody, and nothing is noted of that."""
+        passed = worked_for = 0
+        while True:
+            async with self._lane.turn():
+                page = await self._store.passbooks(self._partition, after, PASSBOOKS_A_LOOK)
+                due = [(holder, kinds) for holder, line in page if (kinds := self._due(holder, line, day))]
+            await self._lane.carry_out([_expiry(holder, day) for holder, kinds in due if ExpireLots in kinds])
+            await self._lane.carry_out([_forfeit(holder, day) for holder, kinds in due if ForfeitLots in kinds])
+            if not page and not after:
+                return False
+            if len(page) < PASSBOOKS_A_LOOK:
+                await self._note(Walked(day, None))
+                return True
+            after, passed, worked_for = page[-1][0], passed + len(page), worked_for + len(due)
+            if passed >= PASSED_A_NOTE or worked_for >= WORKED_FOR_A_NOTE:
+                await self._note(Walked(day, after))
+                passed = worked_for = 0
+
+    def _due(self, holder: HolderId, line: Line, day: date) -> tuple[type[ExpireLots] | type[ForfeitLots], ...]:
+        position = decode_state(holder, line.position)
+        assert isinstance(position, Position), "references are passed over"
+        return vintages.due(position, day, self._products)
+
+    async def _note(self, walked: Walked) -> None:
+        await self._lane.carry_out([Errand(NoteWalk(walked), f"walk {walked.day} {walked.after}", walked.day)])
+
+
+def _expiry(holder: HolderId, day: date) -> Errand:
+    return Errand(ExpireLots(holder), f"expiry {day} {holder}", day)
+
+
+def _forfeit(holder: HolderId, day: date) -> Errand:
+    return Errand(ForfeitLots(holder), f"forfeit {day} {holder}", day)

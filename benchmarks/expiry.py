@@ -1,0 +1,321 @@
+"""The first of March beside payments: every holder's lots of last year expire while others pay.
+
+The ledger has a lot of vintage 2026 for each of many holders; a crowd of others, with money of 2027, pays at a fixed
+rate in an open loop, before the walk, during it and after. In the middle the authorizer is killed and started again.
+The authorizer is a process of its own; it is told on standard input to `age` lots, and answers each line with its
+`Told` as a line of JSON.
+"""
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import asyncpg
+import msgspec
+import uvloop
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from msgspec import Struct, structs
+from rich.console import Console
+from rich.table import Table
+
+from authz import demo_data, logs
+from authz.clock import SimulatedClock
+from authz.demo import generated_cards
+from authz.service import Service, running
+from benchmarks import journals
+from benchmarks.authorizer import START_TIMEOUT_S, AuthorizerFailed
+from benchmarks.ground import console_for_tables, temporary
+from benchmarks.machine import Machine, describe
+from benchmarks.payments import CONNECTIONS, Crowd, plan_of
+from benchmarks.samples import purchase
+from ledger.store import LedgerError
+from simulators.acquirer import AcquirerHost
+from simulators.load import Result, precise_loop, run
+
+DONE, FINDING = 0, 1
+HOLDERS = 100_000
+PAYERS = 2_000
+RATE = 200.0
+SECONDS = 20.0
+WARM_UP_S = 3.0
+RATIO_MAX = 1.5
+"""How much longer a payment may take beside the walk, at its 99th percentile."""
+RECORDS_A_HOLDER = 3
+POLL_S = 0.25
+ALONE_MAX_S = 1_800
+SATURDAY = datetime(2027, 2, 27, 11, 0, tzinfo=UTC)
+MONDAY = datetime(2027, 3, 1, 11, 0, tzinfo=UTC)
+PAYERS_A_CHUNK = 250
+
+Positive = Annotated[float, Parameter(validator=Number(gt=0))]
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
+
+
+class Told(Struct, frozen=True):
+    """What the authorizer says of itself: how many lots it has aged so far, and whether it is at it."""
+
+    port: int
+    expired: int
+    ageing: bool
+
+
+class Span(Struct, frozen=True):
+    """Payments of a while, in milliseconds, and how many holders' lots expired meanwhile, a second."""
+
+    name: str
+    payments: int
+    errors: int
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    p99_9_ms: float
+    expired_per_s: float
+
+
+class Expiry(Struct, frozen=True):
+    """`ratio` is the 99th percentile beside the walk over the one without it; `alone_per_s` the walk without payments.
+
+    `expired` counts the records of it, `holders` whose lots they were: each once, where the two are equal. `waiting`
+    is the money that is where it waits to be exchanged, `spendable` what of that vintage is still elsewhere, in cents.
+    """
+
+    machine: Machine
+    spans: tuple[Span, ...]
+    ratio: float
+    alone_per_s: float
+    expired: int
+    holders: int
+    spendable: int
+    waiting: int
+
+
+def expiry(
+    *,
+    holders: Count = HOLDERS,
+    rate: Positive = RATE,
+    seconds: Positive = SECONDS,
+    data: Path | None = None,
+    json: Path | None = None,
+) -> int:
+    """Let everybody's lots expire beside payments, and compare with payments alone.
+
+    Parameters
+    ----------
+    holders
+        How many have a lot that expires.
+    rate
+        Payments a second, by others.
+    seconds
+        How long payments are measured, before the walk, during it and after.
+    data
+        Where the temporary data folder is made: on the disk that is to be measured.
+    json
+        A file to write the measurements to.
+    """
+    console = console_for_tables()
+    with asyncio.Runner(loop_factory=precise_loop) as runner:
+        measured = runner.run(_measure(console, holders, rate, seconds, data))
+    _show(console, measured)
+    if json is not None:
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(measured)) + b"\n")
+    held = measured.ratio <= RATIO_MAX and measured.expired == measured.holders and not measured.spendable
+    return DONE if held and not any(span.errors for span in measured.spans) else FINDING
+
+
+async def _measure(console: Console, holders: int, rate: float, seconds: float, data: Path | None) -> Expiry:
+    crowd = Crowd(PAYERS)
+    async with temporary(data) as embedded:
+        machine = await describe(embedded.superuser_url, embedded.server.data)
+        with console.status(f"a ledger of {holders:,} holders …") as status:
+            records = RECORDS_A_HOLDER * holders + journals.SHOPS_MAX
+            await journals.write(embedded.url, await purchase(), holders, records)
+            status.update("payments on Saturday …")
+            async with _started(embedded.url, SATURDAY) as saturday:
+                spans = [await _pay(saturday, crowd, "before", rate, seconds)]
+                status.update("payments on Monday, and the walk …")
+                await saturday.tell("age")
+                spans.append(await _pay(saturday, crowd, "during", rate, seconds))
+                saturday.kill()
+            status.update("the walk goes on, alone …")
+            async with _started(embedded.url, MONDAY) as monday:
+                alone_per_s = await monday.aged()
+                status.update("payments after it …")
+                spans.append(await _pay(monday, crowd, "after", rate, seconds))
+                await monday.tell("age")
+                await monday.aged()
+        quiet = (spans[0].p99_ms + spans[-1].p99_ms) / 2
+        counted = await _count(embedded.superuser_url)
+        return Expiry(machine, tuple(spans), spans[1].p99_ms / quiet, alone_per_s, **counted)
+
+
+class _Authorizer:
+    """A running one, from outside."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def tell(self, order: str = "", timeout: float = START_TIMEOUT_S) -> Told:
+        """Give an order, and hear how far it is. Raises `AuthorizerFailed`."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{order}\n".encode())
+        async with asyncio.timeout(timeout):
+            line = await self._process.stdout.readline()
+        if not line:
+            raise AuthorizerFailed
+        return msgspec.json.decode(line, type=Told)
+
+    async def aged(self) -> float:
+        """Wait until all lots are aged; tell how many were a second."""
+        async with asyncio.timeout(ALONE_MAX_S):
+            begun, first = time.perf_counter(), await self.tell()
+            while (told := await self.tell()).ageing:  # noqa: ASYNC110  it is in another process
+                await asyncio.sleep(POLL_S)
+        return (told.expired - first.expired) / (time.perf_counter() - begun)
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def stop(self) -> None:
+        """End its input, and wait for its end."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
+
+
+@asynccontextmanager
+async def _started(url: str, at: datetime) -> AsyncIterator[_Authorizer]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.expiry", url, at.isoformat()),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    authorizer = _Authorizer(process)
+    try:
+        await authorizer.tell("age" if at == MONDAY else "")
+        yield authorizer
+    finally:
+        await authorizer.stop()
+
+
+async def _pay(authorizer: _Authorizer, crowd: Crowd, name: str, rate: float, seconds: float) -> Span:
+    """Send payments at their times, after a warm-up at the same rate."""
+    warm_up, plan = plan_of(rate, WARM_UP_S), plan_of(rate, seconds)
+    first, requests = crowd.prepared(warm_up), crowd.prepared(plan)
+    port = (await authorizer.tell()).port
+    hosts = [await AcquirerHost.connect("127.0.0.1", port, crowd.codec) for _ in range(CONNECTIONS)]
+    try:
+        await run(warm_up, first, hosts)
+        before, begun = await authorizer.tell(), time.perf_counter()
+        result = await run(plan, requests, hosts)
+        expired = (await authorizer.tell()).expired - before.expired
+        return _span(name, result, expired / (time.perf_counter() - begun))
+    finally:
+        for host in hosts:
+            await host.close()
+
+
+def _span(name: str, result: Result, expired_per_s: float) -> Span:
+    approved = sum(reply.count for reply in result.replies if reply.response_code == "00")
+    sent = result.answered + result.unanswered + result.unsent
+    percentiles = (result.p50_ms, result.p90_ms, result.p99_ms, result.p99_9_ms)
+    return Span(name, result.answered, sent - approved, *percentiles, expired_per_s)
+
+
+async def _count(url: str) -> dict[str, int]:
+    connection = await asyncpg.connect(url)
+    try:
+        row = await connection.fetchrow(
+            "SELECT count(*) AS expired, count(DISTINCT holder) AS holders,"
+            " (SELECT coalesce(sum(balance), 0)::bigint FROM ledger.balance WHERE account LIKE 'holder:%:90:2026')"
+            " AS spendable,"
+            " (SELECT coalesce(sum(balance), 0)::bigint FROM ledger.balance WHERE account LIKE 'expired:%:90:2026')"
+            " AS waiting"
+            " FROM ledger.journal WHERE kind = 'expiry'"
+        )
+        assert row is not None
+        return dict(row)
+    finally:
+        await connection.close()
+
+
+def _show(console: Console, measured: Expiry) -> None:
+    table = Table(title=f"Expiry beside payments, {measured.machine}")
+    for column in ("payments", "count", "errors", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "holders aged/s"):
+        table.add_column(column, justify="left" if column == "payments" else "right")
+    for span in measured.spans:
+        latencies = (f"{value:.2f}" for value in (span.p50_ms, span.p90_ms, span.p99_ms, span.p99_9_ms))
+        table.add_row(span.name, str(span.payments), str(span.errors), *latencies, f"{span.expired_per_s:.0f}")
+    console.print(table)
+    console.print(f"p99 beside the walk: {measured.ratio:.2f} times that without it; at most {RATIO_MAX} is asked for")
+    console.print(f"the walk alone: {measured.alone_per_s:,.0f} holders a second")
+    console.print(f"{measured.expired:,} expiries of {measured.holders:,} holders, also after a kill in the middle")
+    console.print(f"cents of 2026 that wait: {measured.waiting:,}; that are still spendable: {measured.spendable:,}")
+
+
+class _Serving:
+    """That authorizer, from inside. It ages lots when it is told to."""
+
+    def __init__(self, service: Service, clock: SimulatedClock) -> None:
+        self._service = service
+        self._clock = clock
+        self._walk: asyncio.Task[None] | None = None
+
+    def obey(self, order: str) -> Told:
+        """Carry out an order, and tell how far it is."""
+        if order == "age":
+            if self._clock() < MONDAY:
+                self._clock.wait_at(MONDAY)
+                self._clock.run()
+            self._walk = asyncio.create_task(self._age())
+        counted = self._service.metrics.registry.get_sample_value
+        labels = {"kind": "expiry", "reason": "APPROVED"}
+        expired = int(counted("authz_decisions_total", labels) or 0)
+        return Told(self._service.links[0].port, expired, self._walk is not None and not self._walk.done())
+
+    async def _age(self) -> None:
+        while True:
+            try:
+                return await self._service.engine.age_lots()
+            except LedgerError as error:
+                sys.stderr.write(f"{error}\n")
+
+
+async def serve(url: str, at: datetime) -> None:
+    """Be that authorizer, until standard input ends."""
+    demo = demo_data.read()
+    config = demo.config()
+    ports = tuple(structs.replace(link, port=0) for link in config.links)
+    config = structs.replace(config, links=ports, http_port=0)
+    clock = SimulatedClock(at)
+    async with running(config, url, clock, demo=False) as service:
+        loader = demo_data.DemoLoader(service.engine, service.cards, service.security, date(2027, 1, 1))
+        await loader.load(demo)
+        crowd = generated_cards(PAYERS)
+        programmes = {employer.id: employer.programme for employer in demo.employer}
+        for start in range(0, len(crowd), PAYERS_A_CHUNK):
+            await loader.load_cards(crowd[start : start + PAYERS_A_CHUNK], programmes)
+        serving, orders = _Serving(service, clock), asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+        while line := await orders.readline():
+            sys.stdout.write(msgspec.json.encode(serving.obey(line.decode().strip())).decode() + "\n")
+            sys.stdout.flush()
+
+
+def main(url: str, at: str) -> None:
+    """Run, by words from the command line."""
+    logs.configure(as_json=False)
+    uvloop.run(serve(url, datetime.fromisoformat(at)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

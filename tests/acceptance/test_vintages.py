@@ -1,0 +1,112 @@
+"""A vintage grows old: spent in December, over from 1 March, the issuer's from 31 March (R3262-5, R3262-13).
+
+What is due by the date is posted before the authorizer says that it is ready.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from simulators.card import Card
+from tests.acceptance.counter import card
+from tests.acceptance.shop import CAP, STOCK, Shop, said, told
+
+DECEMBER = "2026-12-10T12:30:00+01:00"
+LAST_MINUTE = "2027-02-28T23:59:00+01:00"
+MARCH = "2027-03-01T00:00:30+01:00"
+END_OF_MARCH = "2027-03-31T12:30:00+02:00"
+SPENT = 1_000
+
+_WHERE = """
+SELECT split_part(account, ':', 1) AS place, split_part(account, ':', 4) AS lot, balance FROM ledger.balance
+ WHERE balance <> 0 AND split_part(account, ':', 2) IN (SELECT holder FROM authz.vault WHERE (first6, last4) = ($1, $2))
+ ORDER BY account
+"""
+
+
+def later(shop: Shop, at: str) -> None:
+    """Start the authorizer again, on another day, on the same database."""
+    shop.authorizer.kill()
+    shop.open(at)
+
+
+def where(shop: Shop, one: Card) -> list[tuple[str, str, int]]:
+    """A holder's money: which kind of account, which vintage, how much."""
+    return [tuple(row) for row in shop.rows(_WHERE, one.pan[:6], one.pan[-4:])]
+
+
+def balance(shop: Shop, pattern: str) -> int:
+    query = "SELECT coalesce(sum(balance), 0)::bigint FROM ledger.balance WHERE account LIKE $1"
+    [[cents]] = shop.rows(query, pattern)
+    return int(cents)
+
+
+def records(shop: Shop, kind: str) -> int:
+    [[number]] = shop.rows("SELECT count(*) FROM ledger.journal WHERE kind = $1", kind)
+    return int(number)
+
+
+def sound(shop: Shop) -> None:
+    """The chain, the positions, every decision and the trial balance."""
+    for program, command in (("ledger", "verify"), ("authz", "replay")):
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / program), command, "--database", shop.database.finance_url],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert balance(shop, "%") == 0
+
+
+def test_its_life_from_december_to_the_pool(own_shop: Callable[..., Shop]) -> None:
+    shop = own_shop().open(DECEMBER)
+    spends, idles = shop.customer(), shop.customer()
+    assert told(shop.ask(shop.till.purchase(spends, SPENT))) == (STOCK - SPENT, CAP - SPENT)
+
+    later(shop, LAST_MINUTE)
+    assert where(shop, spends) == [("holder", "2026", STOCK - SPENT)], "in its last minute it is the holder's"
+    issued = balance(shop, "holder:%:90:2026")
+
+    later(shop, MARCH)
+    assert where(shop, spends) == [("expired", "2026", STOCK - SPENT)]
+    assert where(shop, idles) == [("expired", "2026", STOCK)]
+    assert (balance(shop, "holder:%:90:2026"), balance(shop, "expired:%:90:2026")) == (0, issued)
+    assert said(shop.ask(shop.till.purchase(spends, SPENT))) == ("51", "VINTAGE_EXPIRED")
+    expiries = records(shop, "expiry")
+    sound(shop)
+
+    later(shop, MARCH)
+    assert records(shop, "expiry") == expiries, "the same day again"
+
+    later(shop, END_OF_MARCH)
+    assert where(shop, spends) == where(shop, idles) == []
+    assert balance(shop, "expired:%:90:2026") == 0
+    assert balance(shop, "issuer:pool:90") >= issued
+    assert said(shop.ask(shop.till.purchase(idles, SPENT))) == ("51", "NO_FUNDS")
+    sound(shop)
+
+
+def test_a_purchase_that_is_reversed_after_its_vintage_is_over_gives_back_what_waits(
+    own_shop: Callable[..., Shop],
+) -> None:
+    """Back to the lots it came from, whatever the time since (docs/interface.md)."""
+    shop = own_shop().open(DECEMBER)
+    one = shop.customer()
+    paid = shop.till.purchase(one, SPENT)
+    shop.ask(paid)
+    later(shop, MARCH)
+    assert said(shop.ask(shop.till.reversal(paid))) == ("00", "APPROVED")
+    assert where(shop, one) == [("expired", "2026", STOCK)]
+    sound(shop)
+
+
+def test_of_two_vintages_only_the_old_one_goes(own_shop: Callable[..., Shop]) -> None:
+    """Card 0022 has 7.50 of 2025 and 100.00 of 2026."""
+    shop = own_shop().open("2026-02-25T12:30:00+01:00")
+    later(shop, "2026-03-01T12:30:00+01:00")
+    assert where(shop, card("0022")) == [("expired", "2025", 750), ("holder", "2026", 10_000)]
+    later(shop, "2026-04-01T12:30:00+02:00")
+    assert where(shop, card("0022")) == [("holder", "2026", 10_000)]
+    sound(shop)
