@@ -41,6 +41,9 @@ SOCKET_PATH_BYTES_MAX = 100
 PORT = 5432
 """Part of the socket's file name; nothing listens on TCP."""
 
+LOCKS = ("postmaster.pid", f".s.PGSQL.{PORT}.lock")
+"""What a server keeps others off its cluster and its socket by."""
+
 _ENDING = re.compile(r'lock file ".*" already exists|pre-existing shared memory block')
 
 TUNING = {
@@ -68,6 +71,10 @@ FIXED = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
 }
+
+
+ACCESS = ("local all all peer map=embedded", f"local replication {SUPERUSER} peer map=embedded")
+"""`all` databases are all but the stream of changes, which standbys and backups read."""
 
 
 class ProgramsUnusable(EmbeddedError):
@@ -207,13 +214,19 @@ class EmbeddedServer:
         Containers often run without an init that reaps. That no process of the old server still works on the cluster,
         PostgreSQL makes sure of by its shared memory, whose key is the cluster's inode.
         """
-        for name in ("postmaster.pid", f".s.PGSQL.{PORT}.lock"):
+        for name in LOCKS:
             try:
                 status = Path("/proc", (self._cluster / name).read_text().split()[0], "stat").read_text()
             except (OSError, IndexError):
                 continue
             if status.rpartition(")")[2].split()[0] == "Z":
-                self.account.run(["rm", "-f", self._cluster / name], timeout_s=10)
+                self._unlock(name)
+        # The first is made first and goes last: alone, the second came along in a copy of another server's files.
+        if not (self._cluster / LOCKS[0]).exists() and (self._cluster / LOCKS[1]).exists():
+            self._unlock(LOCKS[1])
+
+    def _unlock(self, name: str) -> None:
+        self.account.run(["rm", "-f", self._cluster / name], timeout_s=10)
 
     def _announced(self) -> Path | None:
         """Read from `postmaster.pid` where a server listens, or listened before it was killed."""
@@ -245,7 +258,7 @@ class EmbeddedServer:
         ident = [f'embedded "{account}" {role}' for account in accounts for role in ROLES]
         for name, content in (
             ("postgresql.conf", lines),
-            ("pg_hba.conf", ["local all all peer map=embedded"]),
+            ("pg_hba.conf", ACCESS),
             ("pg_ident.conf", ident),
         ):
             self.account.write(self._cluster / name, "\n".join(content) + "\n")

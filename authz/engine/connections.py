@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import asyncpg
 
+from ledger.primary import Primary
 from ledger.store import Unavailable
 
 CONNECTIONS_MAX = 2
@@ -28,6 +29,7 @@ class Connections:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
                     self._url,
+                    connect=Primary(self._url).connect,
                     min_size=0,
                     max_size=CONNECTIONS_MAX,
                     timeout=CONNECT_TIMEOUT_S,
@@ -35,7 +37,7 @@ class Connections:
                     server_settings={"application_name": f"authz {self._place}"},
                 )
             return await query(self._pool)
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             raise Unavailable(f"the {self._place} can't be reached") from None
 
     def close(self) -> None:

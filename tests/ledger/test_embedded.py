@@ -121,6 +121,30 @@ def test_an_account_that_is_not_named_is_refused_even_if_it_reached_the_socket(d
         assert set(ident[2::3]) == {"postgres", "authz", "finance"}
 
 
+def test_its_files_can_be_copied_while_it_runs_and_the_copy_starts_beside_it(data: Path) -> None:
+    with EmbeddedServer.start(data / "one", settings=FAST) as server:
+        (data / "two").mkdir()
+        server.account.own(data / "two")
+        options = ["-h", server.socket_folder, "-p", "5432", "-U", "postgres", "--checkpoint=fast", "--no-sync"]
+        copy = [server.bin / "pg_basebackup", *options, "-D", data / "two" / "postgresql"]
+        assert server.account.run(copy, timeout_s=60).returncode == 0
+        with EmbeddedServer.start(data / "two", settings=FAST) as beside:
+            assert beside.started_here
+            assert beside.socket_folder != server.socket_folder
+        assert asyncio.run(_ask(server, "SELECT 1")) == 1
+    _remove(data / "one")
+    _remove(data / "two")
+
+
+def test_the_stream_of_changes_is_for_the_superuser_alone(data: Path) -> None:
+    with EmbeddedServer.start(data, settings=FAST) as server:
+        asyncio.run(_ask(server, "CREATE ROLE finance LOGIN REPLICATION"))
+        receive = [server.bin / "pg_receivewal", "-h", server.socket_folder, "-p", "5432", "-U", "finance", "-n"]
+        done = server.account.run([*receive, "-D", data], timeout_s=60)
+        assert done.returncode != 0
+        assert "no pg_hba.conf entry for replication" in done.stderr
+
+
 async def test_a_path_too_long_for_a_socket_gets_a_short_private_folder(data: Path) -> None:
     deep = data / ("d" * 60) / ("e" * 60)
     with EmbeddedServer.start(deep, settings=FAST) as server:
