@@ -3,9 +3,7 @@
 Each test writes a small sound ledger as the authorizer does, then changes it as a superuser who lifts the guards.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
-from itertools import count
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import asyncpg
@@ -13,112 +11,27 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from ledger import accounts, reading, schema, verify
-from ledger.chain import extend
-from ledger.postgres import PostgresStore
+from ledger import accounts, fingerprints, frames, schema, verify
 from ledger.reading import PartitionUnknown
 from ledger.store import LedgerError, Unavailable
 from ledger.values import (
     Cents,
     Entry,
-    Hold,
     HolderId,
-    Identity,
-    Lot,
-    Part,
     Partition,
     Purse,
     Transfer,
 )
-from ledger.verify import Finding, Flaw, Report
-
-MAIN = Partition(0)
-NOON = datetime(2026, 5, 12, 10, 30, 0, 123456, tzinfo=UTC)
-FLOAT = accounts.issuer_float("90")
-PAYABLE = accounts.payable("970001")
-RECORDS = 12
-
-
-def _lot(cents: int) -> Lot:
-    return Lot("90", "2026", date(2026, 1, 1), date(2027, 2, 28), Cents(cents))
-
-
-def _entry(number: int, holder: str, purse: Purse, *transfers: Transfer) -> Entry:
-    return Entry(
-        at=NOON + timedelta(seconds=number),
-        kind="purchase",
-        holder=HolderId(holder),
-        request=f'{{"number": {number}}}',
-        reply='{"reason":"APPROVED"}',
-        reason="APPROVED",
-        position=msgspec.json.encode((purse, [["card"]], "rest")).decode(),
-        transfers=transfers,
-        identities=(Identity(260512123000 + number, number.to_bytes(16)), Identity(1, number.to_bytes(16, "little"))),
-    )
-
-
-def story() -> list[Entry]:
-    """Loads, payments, a hold, vouchers that expire and a merchant's record: what sound books are made of."""
-    entries, numbers = [], count(1)
-    for holder in (HolderId("h1"), HolderId("h2")):
-        lot, hold = accounts.of_holder(holder, "90", "2026"), accounts.of_hold(holder, "90", "2026")
-        expired = accounts.expired(holder, "90", "2026")
-        parts = (Part("2026", *_days(), Cents(900)),)
-        held = Hold("ab", "90", date(2026, 5, 12), "000001", "970001", parts, until=date(2026, 5, 18))
-        ending = [
-            Transfer(hold, PAYABLE, Cents(800)),
-            Transfer(hold, lot, Cents(100)),
-            Transfer(lot, expired, Cents(2_200)),
-        ]
-        for purse, transfers in (
-            (Purse((_lot(5_000),)), [Transfer(FLOAT, lot, Cents(5_000))]),
-            (Purse((_lot(3_000),)), [Transfer(lot, PAYABLE, Cents(1_250)), Transfer(lot, PAYABLE, Cents(750))]),
-            (Purse((_lot(3_000),)), []),
-            (Purse((_lot(2_100),), (held,)), [Transfer(lot, hold, Cents(900))]),
-            (Purse(expired=(_lot(2_200),)), ending),
-        ):
-            entries.append(_entry(next(numbers), holder, purse, *transfers))
-    refused = replace(_entry(next(numbers), "h3", Purse()), holder=None, position=None, reason="CARD_UNKNOWN")
-    merchant = replace(_entry(next(numbers), "merchant:FR1", Purse()), position='{"mcc":"5812"}')
-    return [*entries, refused, merchant]
-
-
-def _days() -> tuple[date, date]:
-    return date(2026, 1, 1), date(2027, 2, 28)
-
-
-async def write(url: str, entries: Sequence[Entry], *, batch: int = 5) -> None:
-    """Append entries in batches, with a new epoch for each, as a writer does."""
-    store = await PostgresStore.open(url)
-    try:
-        for start in range(0, len(entries), batch):
-            fence = await store.take(MAIN, await store.fence(MAIN))
-            records = list(extend(MAIN, fence.epoch, fence.head, fence.hash, entries[start : start + batch]))
-            await store.append(MAIN, fence.epoch, fence.head, fence.hash, records)
-    finally:
-        await store.close()
+from ledger.verify import Finding, Flaw, Report, Scope
+from tests.ledger.story import FLOAT, MAIN, PAYABLE, RECORDS, Tampering, lot_of, story, write
 
 
 @pytest.fixture(autouse=True)
 def chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small chunks: every ledger here is read in several."""
-    monkeypatch.setattr(reading, "CHUNK_RECORDS_MAX", 5)
-    monkeypatch.setattr(verify, "CHUNK_IDENTITIES_MAX", 7)
-
-
-class Tampering:
-    """A superuser who lifts the guards by an explicit act."""
-
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self.connection = connection
-
-    async def __call__(self, *statements: str) -> None:
-        async with self.connection.transaction():
-            await self.connection.execute("SET LOCAL ledger.ddl = 'tampering'")
-            for table in ("journal", "transfer", "identity", "fence"):
-                await self.connection.execute(f"ALTER TABLE ledger.{table} DISABLE TRIGGER ALL")
-            for statement in statements:
-                await self.connection.execute(statement)
+    monkeypatch.setattr(frames, "CHUNK_RECORDS_MAX", 5)
+    monkeypatch.setattr(fingerprints, "CHUNK_RECORDS_MAX", 3)
+    monkeypatch.setattr(fingerprints, "CHUNK_IDENTITIES_MAX", 7)
 
 
 @pytest.fixture
@@ -137,7 +50,7 @@ async def test_a_sound_ledger_is_reported_with_what_was_read(database: Any) -> N
     assert report.records == RECORDS
     [main] = report.partitions
     assert (main.head, main.epoch, main.transfers, main.identities) == (RECORDS, 3, 14, 2 * RECORDS)
-    assert main.accounts == 4, "two holders' expired lots, the float and the payable account"
+    assert main.holders == 2, "h3 is unknown, and a merchant's passbook holds no money"
     assert seen == [(0, 5, RECORDS), (0, 10, RECORDS), (0, 12, RECORDS)]
 
 
@@ -270,7 +183,7 @@ async def test_the_first_of_several_flaws_is_named(database: Any, tamper: Tamper
 
 
 def _cent_too_many(entries: list[Entry]) -> str:
-    entries[1] = replace(entries[1], position=msgspec.json.encode((Purse((_lot(3_001),)),)).decode())
+    entries[1] = replace(entries[1], position=msgspec.json.encode((Purse((lot_of(3_001),)),)).decode())
     return "its position says 3001 cents in holder:h1:90:2026, the transfers up to it make 3000"
 
 
@@ -280,7 +193,7 @@ def _lot_forgotten(entries: list[Entry]) -> str:
 
 
 def _hold_forgotten(entries: list[Entry]) -> str:
-    entries[3] = replace(entries[3], position=msgspec.json.encode((Purse((_lot(2_100),)),)).decode())
+    entries[3] = replace(entries[3], position=msgspec.json.encode((Purse((lot_of(2_100),)),)).decode())
     return "its position says 0 cents in hold:h1:90:2026, the transfers up to it make 900"
 
 
@@ -290,12 +203,12 @@ def _expired_forgotten(entries: list[Entry]) -> str:
 
 
 def _expired_spendable(entries: list[Entry]) -> str:
-    entries[4] = replace(entries[4], position=msgspec.json.encode((Purse((_lot(2_200),)),)).decode())
+    entries[4] = replace(entries[4], position=msgspec.json.encode((Purse((lot_of(2_200),)),)).decode())
     return "its position says 0 cents in expired:h1:90:2026, the transfers up to it make 2200"
 
 
 def _expired_claimed(entries: list[Entry]) -> str:
-    entries[3] = replace(entries[3], position=msgspec.json.encode((Purse((), (), (_lot(2_100),)),)).decode())
+    entries[3] = replace(entries[3], position=msgspec.json.encode((Purse((), (), (lot_of(2_100),)),)).decode())
     return "its position says 2100 cents in expired:h1:90:2026, the transfers up to it make 0"
 
 
@@ -363,11 +276,11 @@ async def test_each_partition_is_proved_on_its_own(cluster: Any, database: Any, 
     await tamper(
         "INSERT INTO ledger.fence (partition) VALUES (7)", "UPDATE ledger.journal SET reason = '' WHERE seq = 4"
     )
-    assert isinstance(await verify.verify(database.finance_url, partition=Partition(7)), Report)
-    assert isinstance(await verify.verify(database.finance_url, partition=MAIN), Finding)
+    assert isinstance(await verify.verify(database.finance_url, Scope(Partition(7))), Report)
+    assert isinstance(await verify.verify(database.finance_url, Scope(MAIN)), Finding)
     assert isinstance(await verify.verify(database.finance_url), Finding)
     with pytest.raises(PartitionUnknown, match="no partition 3: it has 0, 7"):
-        await verify.verify(database.finance_url, partition=Partition(3))
+        await verify.verify(database.finance_url, Scope(Partition(3)))
 
 
 async def test_a_database_without_a_ledger_is_named_as_such(cluster: Any) -> None:
