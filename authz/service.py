@@ -78,6 +78,51 @@ class Service:
         ]
         self.http = HttpServer(application(self.engine, self.metrics), config.http_host, config.http_port)
         self.http_port = 0
+        self._config = config
+        self._beginning: asyncio.Task[None] | None = None
+
+    async def begin(self, *, demo: bool) -> None:
+        """Listen as soon as there is an answer to give: when everything is in place, or at once beside another engine.
+
+        Beside another, the answer is 91, and the rest is put in place behind the takeover. Raises `NotStarted`.
+        """
+        await self._require_keys()
+        self.engine.start()
+        if await self.engine.takes_office():
+            self._follow_records()
+            await self._put_in_place(demo=demo)
+            await self._listen()
+        else:
+            await self._listen()
+            self._beginning = asyncio.create_task(self._begin_late(demo=demo))
+        _spare_the_collector()
+        if isinstance(self.now, SimulatedClock):
+            self.now.run()
+
+    async def _begin_late(self, *, demo: bool) -> None:
+        """Put in place behind a takeover what a first engine has before it listens, as often as it takes."""
+        while True:
+            await self.engine.is_ready()
+            self._follow_records()
+            if isinstance(self.now, SimulatedClock):
+                self.now.run()
+            try:
+                return await self._put_in_place(demo=demo)
+            except (NotStarted, LedgerError) as error:
+                logs.warning("not all in place after a takeover", why=str(error))
+            await asyncio.sleep(RETRY_EVERY_S)
+
+    def _follow_records(self) -> None:
+        """Have a simulated clock stand where the ledger's time has come to, if it is behind."""
+        if isinstance(self.now, SimulatedClock):
+            self.now.wait_at(max(self.now(), self.engine.instant))
+
+    async def _put_in_place(self, *, demo: bool) -> None:
+        """Enter what payments rest on, where the ledger doesn't have it yet. Raises `NotStarted` and `LedgerError`."""
+        await self.adopt_programmes()
+        if demo:
+            await self.load_demo()
+            await self.engine.age_lots()
 
     async def adopt_programmes(self) -> None:
         """Put the shipped programmes in force, where they aren't what the ledger has. Raises `NotStarted`."""
@@ -93,8 +138,8 @@ class Service:
                         raise NotStarted(f"programme {name} could not be put in force: {reply.reason}; start again")
                     break
 
-    async def restore_keys(self) -> None:
-        """Bring the keys that key changes gave to links back into use. Raises `NotStarted`."""
+    async def _require_keys(self) -> None:
+        """See to it that the keys that key changes gave to links can be used. Raises `NotStarted`."""
         try:
             await self.engine.restore_keys()
         except (LedgerError, SecurityError) as error:
@@ -113,18 +158,20 @@ class Service:
         except demo_data.DemoNotLoaded as error:
             raise NotStarted(f"{error}; start again") from None
 
-    async def listen(self, config: Config) -> None:
+    async def _listen(self) -> None:
         """Open the ports. Raises `NotStarted`."""
-        for server, link in zip(self.links, config.links, strict=True):
+        for server, link in zip(self.links, self._config.links, strict=True):
             with _port_in_use(link.port):
                 await server.start(link.host, link.port)
-        with _port_in_use(config.http_port):
+        with _port_in_use(self._config.http_port):
             self.http_port = await self.http.start()
 
     async def stop(self) -> None:
         """Answer what is in flight, and let go of everything."""
-        await asyncio.gather(*(server.stop() for server in self.links))
-        await self.http.stop()
+        if self._beginning is not None:
+            self._beginning.cancel()
+            await asyncio.wait([self._beginning])
+        await asyncio.gather(*(server.stop() for server in self.links), self.http.stop())
         await self.engine.stop()
         await self.vault.close()
         await self.zone_keys.close()
@@ -132,25 +179,14 @@ class Service:
 
 @contextlib.asynccontextmanager
 async def running(config: Config, url: str, now: Now, *, demo: bool) -> AsyncIterator[Service]:
-    """Run an authorizer until the block ends. It holds every lease, has its programmes and listens when it begins.
+    """Run an authorizer until the block ends. When the block begins it listens, and holds every lease.
 
-    Where another engine writes, it waits. Raises `NotStarted`.
+    Where another engine writes, it listens and stands by. Raises `NotStarted` and `LedgerError`.
     """
     store, partitions = await _open(url)
     service = Service(config, url, store, partitions, now)
-    service.engine.start()
     try:
-        await service.engine.is_ready()
-        if isinstance(now, SimulatedClock):
-            now.wait_at(service.engine.instant)
-        await service.restore_keys()
-        await service.adopt_programmes()
-        if demo:
-            await service.load_demo()
-        await service.listen(config)
-        _spare_the_collector()
-        if isinstance(now, SimulatedClock):
-            now.run()
+        await service.begin(demo=demo)
         yield service
     finally:
         await service.stop()

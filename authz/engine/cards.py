@@ -92,7 +92,8 @@ class Cards:
         self._security = security
         self._max = cards_max
         self._known: OrderedDict[bytes, KnownCard] = OrderedDict()
-        self._loader: Loader[bytes, SealedCard] = Loader(vault.find)
+        self._loader: Loader[bytes, SealedCard]
+        self.forget()
 
     async def find(self, token: bytes, deadline: float) -> KnownCard | None:
         """Find a card by its PAN's token. Raises `ledger.store.Unavailable`, and `TimeoutError` at the deadline."""
@@ -101,8 +102,16 @@ class Cards:
             self._known.move_to_end(token)
             return known
         async with asyncio.timeout_at(deadline):
-            sealed = await self._loader.load(token)
+            loader = None
+            while loader is not self._loader:  # what was read before all was forgotten is read again
+                loader = self._loader
+                sealed = await loader.load(token)
         return None if sealed is None else self._remember(sealed)
+
+    def forget(self) -> None:
+        """Read every card from the vault again: another engine may have changed it."""
+        self._known.clear()
+        self._loader = Loader(self._vault.find)
 
     async def add(
         self, card: CardId, holder: HolderId, partition: Partition, pan: str, expiry: str, check: PinCheck

@@ -11,7 +11,9 @@ class GateState(Enum):
     PAUSED = "paused"
     """An append is being settled: wait a moment."""
     SHUT = "shut"
-    """No database, or another engine writes: answer 91 at once."""
+    """No database, or not yet: answer 91 at once."""
+    STANDING_BY = "standing by"
+    """Another engine writes: answer 91 at once."""
 
 
 class Gate:
@@ -29,7 +31,7 @@ class Gate:
             self._changed = asyncio.Event()
 
     async def passes(self, deadline: float) -> bool:
-        """Wait while paused; True when open, False when shut or past the deadline (the event loop's time)."""
+        """Wait while paused; False where it isn't open then, or past the deadline (the event loop's time)."""
         if self.state is GateState.PAUSED:
             try:
                 async with asyncio.timeout_at(deadline):
@@ -41,5 +43,13 @@ class Gate:
 
     async def is_open(self) -> None:
         """Wait until it opens, however long that takes."""
-        while self.state is not GateState.OPEN:
+        await self._becomes(GateState.OPEN)
+
+    async def opens(self) -> bool:
+        """Wait until it opens, or another engine is seen to write: False."""
+        return await self._becomes(GateState.OPEN, GateState.STANDING_BY) is GateState.OPEN
+
+    async def _becomes(self, *states: GateState) -> GateState:
+        while self.state not in states:
             await self._changed.wait()
+        return self.state

@@ -77,7 +77,7 @@ class NoAnswer(Enum):
     """Why a request is not answered, or not yet."""
 
     DECIDE_AGAIN = "what it was decided on was rolled back"
-    TOO_LATE = "it is in the ledger, or may be, and its deadline has passed: the repeat or the reversal gets the answer"
+    TOO_LATE = "it is in the ledger, or may be, and nobody knew by its deadline: the repeat or the reversal is answered"
 
 
 Waiter = asyncio.Future[Answer | NoAnswer]

@@ -9,14 +9,14 @@ again.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import Struct
 
 from authz.decision.outcomes import Reason, Reply
 from authz.engine.desk import Desk
 from authz.engine.gate import Gate, GateState
-from authz.engine.lease import RETRY_EVERY_MS, instant_of, is_in, settle, take_over
+from authz.engine.lease import RETRY_EVERY_MS, instant_of, is_in, persist, settle, take_over
 from authz.engine.limits import Limits
 from authz.engine.lookup import Lookup
 from authz.engine.requests import Answer, NoAnswer, hand_over
@@ -35,7 +35,11 @@ class Doubt(Struct, frozen=True):
 
 
 class Writer:
-    """Owns a partition while it holds the lease. `run` keeps it alive; `answer` is what requests come through."""
+    """Owns a partition while it holds the lease. `run` keeps it alive; `answer` is what requests come through.
+
+    `on_term` is awaited behind every take from another engine's epoch, and before the first request: it reads again
+    what that engine may have changed. It is called until it raises no `LedgerError`.
+    """
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class Writer:
         metrics: Metrics,
         say: Callable[[str], None],
         limits: Limits,
+        on_term: Callable[[], Awaitable[None]],
     ) -> None:
         self.partition = partition
         self.gate = Gate()
@@ -54,6 +59,7 @@ class Writer:
         self._metrics = metrics
         self._say = say
         self._limits = limits
+        self._on_term = on_term
         self._lookup = Lookup(store, partition, desk)
         self._forming = Batch()
         self._backlog: deque[Work] = deque()
@@ -93,12 +99,15 @@ class Writer:
 
     async def _hold_office(self) -> None:
         """Write from taking the lease to losing it. What was in doubt is settled behind each take."""
-        fence: Fence | None = await take_over(self._store, self.partition, self._shut)
+        fence: Fence | None = await take_over(self._store, self.partition, self._shut, self._stand_by)
+        await self._leave_unproven()
+        await persist(self._on_term, self._shut)
         while fence is not None:
-            await self._settle()
+            self._settle(fence)
             await self._write(fence)
             fence = await settle(self._store, self.partition, self._fence.epoch, self._shut)
-        await self._settle()
+        self._stand_by()
+        await self._leave_unproven()
 
     def _admit(self, work: Work) -> None:
         """Decide a request whose passbooks are in memory, into the batch that forms."""
@@ -247,13 +256,32 @@ class Writer:
         for work in backlog:
             hand_over(work.waiter, NoAnswer.DECIDE_AGAIN)
 
-    async def _settle(self) -> None:
-        """Answer a batch whose outcome was unknown as it stands in the ledger; 91 where it is not in."""
+    def _settle(self, fence: Fence) -> None:
+        """Answer a batch whose outcome was unknown as the acknowledged `retake` of one's own epoch tells it.
+
+        Nobody else has written since. The batch is in if its last record is the newest, and then every standby of the
+        database that has the retake has it too; otherwise it never will be: 91.
+        """
+        doubt, self._doubt = self._doubt, None
+        if doubt is None:
+            return
+        if fence.hash == doubt.last.hash:
+            self._acknowledge(doubt.batch)
+        else:
+            self._roll_back(doubt.batch, keep=lambda _: False)
+
+    async def _leave_unproven(self) -> None:
+        """Leave a batch whose outcome was unknown to whoever has taken the lease since: it answers the repeats.
+
+        What is in may be so on this server alone, and is not told. What is not in never will be: 91.
+        """
         doubt, self._doubt = self._doubt, None
         if doubt is None:
             return
         if await is_in(self._store, self.partition, doubt.last.seq, doubt.last.hash, self._shut):
-            self._acknowledge(doubt.batch)
+            self._metrics.late.inc(len(doubt.batch.decided))
+            for work in doubt.batch.works():
+                hand_over(work.waiter, NoAnswer.TOO_LATE)
         else:
             self._roll_back(doubt.batch, keep=lambda _: False)
 
@@ -289,6 +317,14 @@ class Writer:
 
     def _shut(self, why: str) -> None:
         self.gate.turn(GateState.SHUT)
+        self._explain(why)
+
+    def _stand_by(self) -> None:
+        self.gate.turn(GateState.STANDING_BY)
+        self._explain(f"standing by: another engine writes partition {self.partition}")
+
+    def _explain(self, why: str) -> None:
+        """Say why requests are refused, once."""
         if why != self.shut_because:
             self.shut_because = why
             self._say(why)

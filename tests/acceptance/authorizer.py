@@ -83,6 +83,16 @@ class Authorizer:
         assert self.is_ready, self.errors
         return self
 
+    @property
+    def stands_by(self) -> bool:
+        """Whether it has said that another engine writes."""
+        return "standing by" in self.errors
+
+    @property
+    def takes_payments(self) -> bool:
+        """Whether it would decide a payment now."""
+        return self.get("/readyz")[0] == 200
+
     def kill(self) -> None:
         """`kill -9`."""
         self.process.kill()
