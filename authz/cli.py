@@ -18,7 +18,7 @@ from authz import cli_keys, demo_data, logs
 from authz import demo as lunch
 from authz.clock import Now, SimulatedClock, system_clock
 from authz.config import Config, ConfigInvalid, read
-from authz.database import Embedded
+from authz.database import Embedded, anchors_in
 from authz.engine import schema
 from authz.replay import Difference
 from authz.replay import replay as decide_again
@@ -26,6 +26,7 @@ from authz.security.keys import masked
 from authz.security.module import SecurityError
 from authz.service import NotStarted, Service, running
 from ledger.embedded import EmbeddedError
+from ledger.signing import KeyUnusable
 from ledger.source import NoLedgerNamed, Source, address
 from ledger.store import LedgerError
 
@@ -56,6 +57,7 @@ MISTAKES = (
     ConfigInvalid,
     NotStarted,
     EmbeddedError,
+    KeyUnusable,
     LedgerError,
     SecurityError,
 )
@@ -197,6 +199,8 @@ async def _serve(
     try:
         if embedded is not None and demo:
             embedded.tell_superuser_url(data)
+        if embedded is not None and config.anchors is None:
+            config = msgspec.structs.replace(config, anchors=anchors_in(data))
         async with running(config, url, now, demo=demo) as service:
             iso8583 = f"{config.links[0].host}:{service.links[0].port}"
             sys.stdout.write(f"ready iso8583={iso8583} http={config.http_host}:{service.http_port} database={url}\n")

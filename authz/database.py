@@ -5,11 +5,26 @@ from pathlib import Path
 
 import asyncpg
 
+from authz.config import AnchorSettings
 from authz.engine import schema
 from ledger.embedded import DATABASE, SUPERUSER, EmbeddedServer
 from ledger.schema import APPLICATION_ROLE
+from ledger.signing import Signer
 
 SUPERUSER_FILE = "superuser.url"
+ANCHORS_FILE, ANCHORS_KEY_FILE = "anchors.jsonl", "anchors.pem"
+"""Beside the cluster, where nothing else was said: what is in them is the same elsewhere."""
+GOODBYES, GOODBYE_S = 10, 0.05
+ENGINES = "ledger w%"
+"""How sessions that only engines have are called: those of writers, and those of who stands by."""
+
+
+def anchors_in(data: Path) -> AnchorSettings:
+    """Find the anchors of a data folder, and make the key that signs them where there is none. Raises `KeyUnusable`."""
+    settings = AnchorSettings(data / ANCHORS_FILE, data / ANCHORS_KEY_FILE)
+    if not settings.key.exists():
+        Signer.make(settings.key)
+    return settings
 
 
 class Embedded:
@@ -45,6 +60,10 @@ class Embedded:
         file.write_text(f"{self.superuser_url}\n")
 
     async def stop(self) -> None:
-        """Stop the server, unless another process started it and somebody still uses it."""
-        if self.server.started_here or not await self.server.is_used():
-            await asyncio.to_thread(self.server.stop)
+        """Stop the server, unless another engine uses it; or somebody does, and another process started it."""
+        by = ENGINES if self.server.started_here else "%"
+        for _ in range(GOODBYES):
+            if not await self.server.is_used(by):
+                await asyncio.to_thread(self.server.stop)
+                return
+            await asyncio.sleep(GOODBYE_S)  # sessions of one's own may be about to end

@@ -11,10 +11,11 @@ import msgspec
 
 from authz import demo_data, logs
 from authz.clock import Now, SimulatedClock
-from authz.config import Config
+from authz.config import AnchorSettings, Config
 from authz.decision.commands import AdoptProgramme
 from authz.decision.programme import Programme
 from authz.decision.reference import programme_passbook
+from authz.engine.anchoring import Anchoring
 from authz.engine.cards import Cards
 from authz.engine.engine import Engine
 from authz.engine.limits import Limits
@@ -28,7 +29,9 @@ from authz.programmes import SHIPPED, shipped
 from authz.security.module import SecurityError
 from authz.security.software import SoftwareSecurityModule
 from authz.wire.codec import Codec
+from ledger.anchors import AnchorFile
 from ledger.postgres import PostgresStore
+from ledger.signing import Signer
 from ledger.store import LedgerError, Unavailable
 from ledger.values import Partition, Seq
 
@@ -53,9 +56,9 @@ class Service:
         self.security = SoftwareSecurityModule(
             config.issuer, {link.terms.acquirer: link.keys for link in config.links}, config.vault
         )
-        self.vault = PostgresVault(url)
+        self.vault = PostgresVault(url, store.primary)
         self.cards = Cards(self.vault, self.security)
-        self.zone_keys = PostgresZoneKeys(url)
+        self.zone_keys = PostgresZoneKeys(url, store.primary)
         self.engine = Engine(
             store,
             self.cards,
@@ -79,7 +82,8 @@ class Service:
         self.http = HttpServer(application(self.engine, self.metrics), config.http_host, config.http_port)
         self.http_port = 0
         self._config = config
-        self._beginning: asyncio.Task[None] | None = None
+        self._anchoring = _anchoring(config.anchors, self.engine, now, self.metrics)
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def begin(self, *, demo: bool) -> None:
         """Listen as soon as there is an answer to give: when everything is in place, or at once beside another engine.
@@ -94,7 +98,9 @@ class Service:
             await self._listen()
         else:
             await self._listen()
-            self._beginning = asyncio.create_task(self._begin_late(demo=demo))
+            self._tasks.append(asyncio.create_task(self._begin_late(demo=demo)))
+        if self._anchoring is not None:
+            self._tasks.append(asyncio.create_task(self._anchoring.run()))
         _spare_the_collector()
         if isinstance(self.now, SimulatedClock):
             self.now.run()
@@ -123,6 +129,7 @@ class Service:
         if demo:
             await self.load_demo()
             await self.engine.age_lots()
+        self.engine.keep_up()
 
     async def adopt_programmes(self) -> None:
         """Put the shipped programmes in force, where they aren't what the ledger has. Raises `NotStarted`."""
@@ -168,13 +175,25 @@ class Service:
 
     async def stop(self) -> None:
         """Answer what is in flight, and let go of everything."""
-        if self._beginning is not None:
-            self._beginning.cancel()
-            await asyncio.wait([self._beginning])
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(server.stop() for server in self.links), self.http.stop())
+        if self._anchoring is not None:
+            await self._anchoring.finish()
         await self.engine.stop()
         await self.vault.close()
         await self.zone_keys.close()
+
+
+def _anchoring(settings: AnchorSettings | None, engine: Engine, now: Now, metrics: Metrics) -> Anchoring | None:
+    """Make ready to anchor the ledger. Raises `KeyUnusable` and `AnchorsError`."""
+    if settings is None:
+        return None
+    file = AnchorFile(settings.file, Signer.load(settings.key), logs.warning)
+    anchoring = Anchoring(file, engine.acknowledged, now, logs.warning, metrics.anchor_failures.inc)
+    metrics.anchor_age.set_function(anchoring.age_s)
+    return anchoring
 
 
 @contextlib.asynccontextmanager

@@ -130,8 +130,8 @@ class EmbeddedServer:
         """Return the address of a database for a role."""
         return f"postgresql://{quote(role)}@/{quote(database)}?host={quote(str(self.socket_folder))}&port={PORT}"
 
-    async def is_used(self) -> bool:
-        """Tell whether a client is connected."""
+    async def is_used(self, by: str = "%") -> bool:
+        """Tell whether a client is connected whose application's name is LIKE this."""
         try:
             connection = await asyncpg.connect(self.url(SUPERUSER, SUPERUSER))
         except (OSError, asyncpg.CannotConnectNowError):  # it has ended, or is about to
@@ -139,7 +139,9 @@ class EmbeddedServer:
         try:
             return bool(
                 await connection.fetchval(
-                    "SELECT count(*) > 1 FROM pg_stat_activity WHERE backend_type = 'client backend'"
+                    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'client backend'"
+                    " AND application_name LIKE $1 AND pid <> pg_backend_pid())",
+                    by,
                 )
             )
         finally:

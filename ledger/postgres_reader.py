@@ -73,6 +73,11 @@ class PostgresReader:
         )
         return cls(primary, pool)
 
+    @property
+    def primary(self) -> Primary:
+        """The server that is read: where the writer is, if there is one."""
+        return self._primary
+
     async def partitions(self) -> Sequence[Partition]:
         """List the ledger's partitions, ascending."""
         return [Partition(row["partition"]) for row in await self._read("partitions")]

@@ -46,6 +46,11 @@ class Primary:
             return await _connect(self._writer_at, timeout, options)
         return (await self.find(timeout=timeout, **options))[1]
 
+    @property
+    def writer_at(self) -> str | None:
+        """Where the writer is, as an address of one host; None: there is none."""
+        return self._writer_at
+
     def is_at(self, address: str | None) -> None:
         """Note where the writer is; None: there is none."""
         self._writer_at = address

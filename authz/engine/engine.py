@@ -79,10 +79,10 @@ class Engine:
         books_max, remembered_max = limits.passbooks_max // len(partitions), limits.remembered_max // len(partitions)
         self._desks = [Desk(now, Passbooks(books_max), Recent(remembered_max)) for _ in partitions]
         metrics.clock_lag.set_function(lambda: max(desk.lag() for desk in self._desks))
-        self._writers = [
-            Writer(partition, store, desk, metrics, say, limits, self._begin_term)
-            for partition, desk in zip(partitions, self._desks, strict=True)
-        ]
+        self._writers: list[Writer] = []
+        for partition, desk in zip(partitions, self._desks, strict=True):
+            behind = self._writers[-1].gate if self._writers else None
+            self._writers.append(Writer(partition, store, desk, metrics, say, limits, self._begin_term, behind))
         self._key_changes = KeyChanges(
             store, partitions[0], security, zone_keys or MemoryZoneKeys(), metrics, self.administer
         )
@@ -101,6 +101,9 @@ class Engine:
         """Begin to stand by for every partition."""
         self._tasks = [asyncio.create_task(writer.run()) for writer in self._writers]
         self._tasks.append(asyncio.create_task(make_room(self._store, self._metrics)))
+
+    def keep_up(self) -> None:
+        """Begin to do what is due by the date, beside payments, whenever this engine writes."""
         self._tasks += [
             asyncio.create_task(keep_up(writer.gate, chore, self._say))
             for writer, chores in zip(self._writers, self._chores, strict=True)
@@ -114,7 +117,15 @@ class Engine:
 
     async def takes_office(self) -> bool:
         """Wait until every partition's lease is held, or another engine is seen to write one: False."""
-        return all([await writer.gate.opens() for writer in self._writers])
+        for writer in self._writers:
+            if not await writer.gate.opens():
+                return False
+        return True
+
+    @property
+    def is_shut(self) -> bool:
+        """Tell whether no request at all would be taken now."""
+        return not any(writer.gate.lets_in for writer in self._writers)
 
     @property
     def instant(self) -> datetime:
@@ -222,11 +233,7 @@ class Engine:
 
     def acknowledged(self) -> Mapping[Partition, Fence]:
         """How far each partition that is written here has come, by acknowledged appends alone."""
-        return {
-            writer.partition: writer._fence  # noqa: SLF001
-            for writer in self._writers
-            if writer.gate.state is GateState.OPEN
-        }
+        return {writer.partition: writer.fence for writer in self._writers if writer.gate.state is GateState.OPEN}
 
     async def administer(self, command: Administration, key: str) -> Reply:
         """Carry out an issuer's command, once for each `key`: the same key again changes nothing.

@@ -23,6 +23,11 @@ class Gate:
         self.state = GateState.SHUT
         self._changed = asyncio.Event()
 
+    @property
+    def lets_in(self) -> bool:
+        """Tell whether a request may come in, if only to wait a moment."""
+        return self.state in (GateState.OPEN, GateState.PAUSED)
+
     def turn(self, state: GateState) -> None:
         """Change the state, and wake whoever waits."""
         if state is not self.state:

@@ -6,6 +6,7 @@ import msgspec
 
 from authz.engine.cards import SealedCard
 from authz.engine.connections import Connections
+from ledger.primary import Primary
 
 _COLUMNS = ", ".join(SealedCard.__struct_fields__)
 _FIND = f"SELECT {_COLUMNS} FROM authz.vault WHERE token = ANY ($1::bytea[])"  # noqa: S608  column names, ours
@@ -16,10 +17,10 @@ _ADD = (
 
 
 class PostgresVault:
-    """Sealed cards in the application's database."""
+    """Sealed cards in the application's database; `primary`: where the ledger's writer is."""
 
-    def __init__(self, url: str) -> None:
-        self._connections = Connections(url, "vault")
+    def __init__(self, url: str, primary: Primary | None = None) -> None:
+        self._connections = Connections(url, "vault", primary)
 
     async def find(self, tokens: Sequence[bytes]) -> Mapping[bytes, SealedCard]:
         """Return the card of each token that has one. Raises `Unavailable`."""

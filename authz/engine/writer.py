@@ -38,7 +38,9 @@ class Writer:
     """Owns a partition while it holds the lease. `run` keeps it alive; `answer` is what requests come through.
 
     `on_term` is awaited behind every take from another engine's epoch, and before the first request: it reads again
-    what that engine may have changed. It is called until it raises no `LedgerError`.
+    what that engine may have changed. It is called until it raises no `LedgerError`. `behind` is the gate of the
+    partition before this one: partitions are taken in their order, and given up together, so that of two engines
+    one writes them all.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Writer:
         say: Callable[[str], None],
         limits: Limits,
         on_term: Callable[[], Awaitable[None]],
+        behind: Gate | None = None,
     ) -> None:
         self.partition = partition
         self.gate = Gate()
@@ -60,6 +63,7 @@ class Writer:
         self._say = say
         self._limits = limits
         self._on_term = on_term
+        self._behind = behind
         self._lookup = Lookup(store, partition, desk)
         self._forming = Batch()
         self._backlog: deque[Work] = deque()
@@ -83,6 +87,11 @@ class Writer:
             self.shut_because = "stopped"
             self._let_go()
 
+    @property
+    def fence(self) -> Fence:
+        """How far this writer has come, by acknowledged appends alone."""
+        return self._fence
+
     async def answer(self, work: Work) -> Answer | NoAnswer:
         """Bring a request to its answer. Raises what the decision raises for a command that makes no sense."""
         while await self.gate.passes(work.deadline):
@@ -99,15 +108,24 @@ class Writer:
 
     async def _hold_office(self) -> None:
         """Write from taking the lease to losing it. What was in doubt is settled behind each take."""
+        if self._behind is not None:
+            await self._behind.is_open()
         fence: Fence | None = await take_over(self._store, self.partition, self._shut, self._stand_by)
         await self._leave_unproven()
         await persist(self._on_term, self._shut)
         while fence is not None:
             self._settle(fence)
             await self._write(fence)
+            if self._is_passed_over:
+                break
             fence = await settle(self._store, self.partition, self._fence.epoch, self._shut)
         self._stand_by()
         await self._leave_unproven()
+
+    @property
+    def _is_passed_over(self) -> bool:
+        """Tell whether another engine has the partition before this one: it is to have this one too."""
+        return self._behind is not None and self._behind.state is GateState.STANDING_BY
 
     def _admit(self, work: Work) -> None:
         """Decide a request whose passbooks are in memory, into the batch that forms."""
@@ -310,6 +328,9 @@ class Writer:
         while True:
             await asyncio.sleep(self._limits.beat_every_ms / 1000)
             if self._flight is None and self.gate.state is GateState.OPEN:
+                if self._is_passed_over:
+                    self._lose(Batch(), [])
+                    return
                 self._flight = asyncio.create_task(self._fly(Batch()))
             for work in [*self._forming.works(), *self._backlog]:
                 if loop.time() >= work.deadline:

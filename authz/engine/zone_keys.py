@@ -10,6 +10,7 @@ from typing import Protocol
 
 from authz.engine.connections import Connections
 from authz.security.module import ImportedKey, ZoneKeyUsage
+from ledger.primary import Primary
 from ledger.schema import require_address
 
 _PUT = """
@@ -53,10 +54,10 @@ class MemoryZoneKeys(ZoneKeyStore):
 
 
 class PostgresZoneKeys(ZoneKeyStore):
-    """Changed keys in the application's database."""
+    """Changed keys in the application's database; `primary`: where the ledger's writer is."""
 
-    def __init__(self, url: str) -> None:
-        self._connections = Connections(url, "zone keys")
+    def __init__(self, url: str, primary: Primary | None = None) -> None:
+        self._connections = Connections(url, "zone keys", primary)
 
     async def put(self, zone: str, key: ImportedKey) -> None:
         """Keep a link's key. Raises `Unavailable`."""

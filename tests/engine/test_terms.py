@@ -295,3 +295,41 @@ async def test_what_was_being_read_of_a_card_when_all_was_forgotten_is_read_agai
         let.set()
     assert await early == await late
     assert (await early) is not None
+
+
+class TestOfTwoEnginesOneWritesEveryPartition:
+    async def test_those_that_start_at_once_don_t_share_them_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lease, "WATCH_EVERY_MS", 1)
+        world = World(partitions=3)
+        both = [world.prepare(), world.prepare()]
+        try:
+            for house in both:
+                house.engine.start()
+            offices = await asyncio.gather(*(house.engine.takes_office() for house in both))
+            assert sorted(offices) == [False, True]
+            loser = both[offices.index(False)].engine
+            assert loser.is_shut
+            assert [writer.gate.state for writer in loser._writers] == [
+                GateState.STANDING_BY,
+                GateState.SHUT,
+                GateState.SHUT,
+            ]
+        finally:
+            await world.close()
+
+    async def test_who_loses_the_first_gives_up_the_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lease, "WATCH_EVERY_MS", 1)
+        monkeypatch.setattr(lease, "STILL_FOR_MS", 50)
+        world = World(partitions=3)
+        try:
+            house = await world.open(beat_every_ms=5)
+            rival = world.prepare(beat_every_ms=5)
+            rival.engine.start()
+            assert not await rival.engine.takes_office()
+            seen = await rival.store.fence(MAIN)
+            await rival.store.take(MAIN, seen)  # as if the first engine's session had been ended
+            async with asyncio.timeout(10):
+                await rival.engine.is_ready()
+            assert house.engine.is_shut
+        finally:
+            await world.close()

@@ -253,6 +253,7 @@ async def test_it_runs_by_itself_when_midnight_has_passed(
     monkeypatch.setattr(bulk, "BEGIN_AGAIN_EVERY_S", 0.001)
     await house.crash()
     house = await world.open()
+    house.engine.keep_up()
     await turns()
     world.clock.wait_at(MIDNIGHT)
     async with asyncio.timeout(10):

@@ -35,6 +35,7 @@ class ScriptedEngine:
     def __init__(self) -> None:
         self.asked: asyncio.Queue[tuple[Request, asyncio.Future[Answer | NoAnswer]]] = asyncio.Queue()
         self.script: Callable[[Request], Awaitable[Answer | NoAnswer]] | None = None
+        self.is_shut = False
         self.in_hand = 0
         self.in_hand_most = 0
         self.commands: list[tuple[Any, ...]] = []
