@@ -16,13 +16,16 @@ from rich.console import Console
 from authz.database import Embedded
 from benchmarks import bare
 from benchmarks.authorizer import AuthorizerFailed, Usage, started
+from benchmarks.expiry import expiry
 from benchmarks.ground import console_for_tables, temporary
 from benchmarks.long_read import long_read
 from benchmarks.machine import describe
 from benchmarks.payments import Crowd, batch, engine_us, pay_on, plan_of, saturate
+from benchmarks.proofs import proofs
 from benchmarks.report import REMAINDER, Profile, Report, Spent, show, show_profile
 from benchmarks.rows import Row
 from benchmarks.samples import purchase
+from benchmarks.takeover import takeover
 from ledger.embedded import EmbeddedError, EmbeddedServer
 from simulators.load import precise_loop
 
@@ -49,7 +52,8 @@ app = App(
 )
 
 
-app.command(long_read)
+for command in (proofs, takeover, expiry, long_read):
+    app.command(command)
 
 
 @app.default

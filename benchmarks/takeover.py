@@ -9,11 +9,9 @@ as the terminals see it.
 import asyncio
 import random
 import re
-import shutil
 import signal
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -36,6 +34,7 @@ from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from authz.wire.message import Message
 from benchmarks.authorizer import AuthorizerFailed, started
+from benchmarks.ground import console_for_tables, temporary
 from benchmarks.payments import CENTS_MAX, SEED, SHOP_TERMINAL, TERMINALS
 from benchmarks.samples import TUESDAY_NOON
 from simulators import parameters
@@ -239,7 +238,7 @@ def takeover(*, rate: Rate = RATE, rounds: Count = ROUNDS, holders: Count = HOLD
     data
         Where the temporary data folder is made.
     """
-    console = Console()
+    console = console_for_tables()
     with console.status("two engines on one ledger …"), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         findings = runner.run(_measure(rate, rounds, holders, data))
     _show(console, findings, rate)
@@ -247,17 +246,10 @@ def takeover(*, rate: Rate = RATE, rounds: Count = ROUNDS, holders: Count = HOLD
 
 
 async def _measure(rate: float, rounds: int, holders: int, place: Path | None) -> Findings:
-    folder = Path(tempfile.mkdtemp(prefix="authz-bench-", dir=place))
-    try:
-        embedded = await Embedded.start(folder)
-        try:
-            async with started(embedded.url, holders):
-                pass  # it enters the holders' money
-            return await _on(embedded, rate, rounds, holders)
-        finally:
-            await asyncio.to_thread(embedded.server.remove)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    async with temporary(place) as embedded:
+        async with started(embedded.url, holders):
+            pass  # it enters the holders' money
+        return await _on(embedded, rate, rounds, holders)
 
 
 async def _on(embedded: Embedded, rate: float, rounds: int, holders: int) -> Findings:
