@@ -74,7 +74,7 @@ class Desk:
             return []
         sight = self._sight(work)
         if work.look_up and work.keys is not None:
-            sight.see([work.keys.identity, work.keys.reference])
+            sight.see([*work.keys.answering(), work.keys.reference])
         if originals:
             follow(originals, sight)
         return sight.unsought
@@ -86,9 +86,13 @@ class Desk:
         """
         if work.keys is None:
             return self._decide_anew(work)
-        same, bearer = self._seen(work, work.keys.identity), self._seen(work, work.keys.reference)
-        if same is not None:
-            return same.answer if content_of(same.answer.command) == content_of(work.command) else _reused(work)
+        for key in work.keys.answering():
+            same = self._seen(work, key)
+            if same is not None and content_of(same.answer.command) == content_of(work.command):
+                return same.answer
+            if same is not None and key == work.keys.identity:
+                return _reused(work)
+        bearer = self._seen(work, work.keys.reference)
         return self._decide_anew(work) if bearer is None else _reused(work, bearer)
 
     def acknowledge(self, batch: Batch) -> None:

@@ -277,7 +277,7 @@ class Engine:
 
     def _work(self, request: Request, token: bytes, known: KnownCard | None, evidence: Evidence) -> Work:
         """Put a payment and what was found out about it together, for its writer."""
-        keys = keys_of(request.command.origin, token)
+        keys = keys_of(request.command.origin, token, repeat=request.repeat)
         card = known.card if known else None
         command = msgspec.structs.replace(request.command, card=card, reference=text_of(keys.reference))
         if request.named is not None and isinstance(command, NAMING):

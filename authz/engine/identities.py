@@ -25,10 +25,19 @@ _NAMEABLE = frozenset({"010", "012", "020", "022"})
 
 
 class Keys(Struct, frozen=True):
-    """The two keys of a request."""
+    """The two keys of a request.
+
+    `earlier` is the identity that a repeat may have had: DE 13 has no year, and when the repeat comes, after more than
+    half a year, the year nearest the engine's instant may have become the next.
+    """
 
     identity: Identity
     reference: Identity
+    earlier: Identity | None = None
+
+    def answering(self) -> tuple[Identity, ...]:
+        """The identities under which the answer may be stored already."""
+        return (self.identity,) if self.earlier is None else (self.identity, self.earlier)
 
     def all(self, outcome: Outcome) -> tuple[Identity, ...]:
         """What a record stores: these, and the keys of what it does to others. Where both are one, that one."""
@@ -45,15 +54,15 @@ def message_class(mti: str) -> str:
     return "040" if mti[:3] == "042" else mti[:3]
 
 
-def keys_of(origin: Origin, token: bytes) -> Keys:
+def keys_of(origin: Origin, token: bytes, *, repeat: bool = False) -> Keys:
     """Make both keys of the request that `origin` describes, on the card whose token is given."""
-    kind = message_class(origin.mti)
-    place = _place(origin)
-    identity = _digest(b"identity", token, kind, *place, origin.trace, origin.local)
-    reference = _digest(b"reference", token, kind, *place, origin.trace, origin.transmitted)
+    reference = _digest(
+        b"reference", token, message_class(origin.mti), *_place(origin), origin.trace, origin.transmitted
+    )
     return Keys(
-        Identity(int(origin.local[2:]), identity),
+        _identity(origin, token, origin.local),
         Identity(_stamp(_year_of_transmission(origin), origin.transmitted), reference),
+        _identity(origin, token, f"{int(origin.local[:4]) - 1:04}{origin.local[4:]}") if repeat else None,
     )
 
 
@@ -114,6 +123,11 @@ def content_of(command: Command) -> object:
         origin = command.origin
         return origin.processing_code, origin.amount, origin.original, origin.replacement
     return (command.day, command.counted, command.net) if isinstance(command, Totals) else command
+
+
+def _identity(origin: Origin, token: bytes, local: str) -> Identity:
+    digest = _digest(b"identity", token, message_class(origin.mti), *_place(origin), origin.trace, local)
+    return Identity(int(local[2:]), digest)
 
 
 def _place(origin: Origin) -> tuple[str, str, str]:

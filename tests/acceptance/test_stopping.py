@@ -136,6 +136,20 @@ def test_the_embedded_database_goes_with_its_engine_and_outlives_a_kill(data: Pa
         assert postmaster(data) is None
 
 
+def test_the_embedded_database_stays_for_a_standby_and_goes_with_the_last(data: Path, tmp_path: Path) -> None:
+    options = ["--data", str(data), "--clock", TUESDAY]
+    request = purchase("0014", 700)
+    with running(tmp_path, *options) as first, running(tmp_path, *options) as standby:
+        assert standby.stands_by
+        reply = ask(first.port, request)
+        assert first.terminate() == 0
+        assert postmaster(data) is not None
+        eventually(lambda: standby.get("/readyz")[0] == 200)
+        assert ask(standby.port, repeat(request)) == reply
+        assert standby.terminate() == 0
+    assert postmaster(data) is None
+
+
 def test_without_a_database_the_answer_is_91_at_once_and_it_recovers_by_itself(data: Path, tmp_path: Path) -> None:
     with running(tmp_path, "--data", str(data), "--clock", TUESDAY) as authorizer:
         assert ask(authorizer.port, purchase("0014", 100)).response_code == "00"

@@ -1,16 +1,19 @@
 """Same request, same answer (docs/interface.md): whatever is sent again has no second effect, also after a restart."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from authz.decision.commands import Inquiry
 from authz.decision.outcomes import Reason
 from authz.engine.requests import Answer
 from tests.engine.messages import again
-from tests.engine.world import WRONG_PIN, Barrier, House, World, holder_of, turns
+from tests.engine.world import TUESDAY, WRONG_PIN, Barrier, House, World, holder_of, turns
 
 ALICE = holder_of(1)
+NEXT_YEAR = "20270512123000"
 
 
 @pytest.mark.parametrize("repeat", [True, False], ids=["marked", "unmarked"])
@@ -180,3 +183,30 @@ async def test_what_is_forgotten_in_memory_is_found_in_the_ledger(world: World) 
     assert [await house.pay(again(request, repeat=False)) for request in requests] == first
     assert len(house.writer._desk._recent) <= 4
     assert len(world.payments()) == 12
+
+
+@pytest.mark.parametrize("marked", [True, False])
+async def test_a_repeat_after_half_a_year_finds_its_answer_though_its_date_reads_as_next_year_s(
+    world: World, house: House, alice: str, marked: bool
+) -> None:
+    """DE 13 has no year: from 12 November on, 12 May reads as the next one's. Marked as a repeat, it is looked for."""
+    request = world.request(alice)
+    first = await house.pay(request)
+    world.clock.wait_at(TUESDAY + timedelta(days=200))
+    late = replace(request, command=replace(request.command, origin=replace(request.command.origin, local=NEXT_YEAR)))
+    answer = await house.engine.pay(again(late, repeat=marked))
+    assert isinstance(answer, Answer)
+    if marked:
+        assert answer.reply == first
+    assert len(world.payments()) == (1 if marked else 2)
+
+
+async def test_another_request_of_the_same_moment_a_year_ago_is_no_repeat(
+    world: World, house: House, alice: str
+) -> None:
+    request = world.request(alice, 100)
+    await house.pay(request)
+    late = replace(request, command=replace(request.command, origin=replace(request.command.origin, local=NEXT_YEAR)))
+    reply = await house.pay(again(late, amount="000000000200", repeat=True))
+    assert reply.reason is not Reason.IDENTITY_REUSED
+    assert len(world.payments()) == 2
