@@ -5,7 +5,7 @@ runs long, and no closed range is read again.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import asyncpg
@@ -17,7 +17,7 @@ from ledger.values import Account, Cents, Partition, Seq
 CLOSING_LINES_MAX = 100_000
 """Lines of a closing that one statement reads, in some 0.1 s."""
 
-# Instants never run backward, so the records up to an instant are those before the first one after it.
+# Instants never run backward: those that are early enough are before all others.
 _INSTANT = "SELECT at FROM ledger.whole_journal WHERE partition = $1 AND seq = $2"
 
 _LAST_CLOSED = """
@@ -52,6 +52,7 @@ class Balance(Struct, frozen=True):
 
 
 Totals = Counter[tuple[Account, int]]
+"""Cents by account and currency, credits less debits."""
 
 
 async def balances(url: str, prefix: str = "", at: datetime | None = None) -> Sequence[Balance]:
@@ -64,25 +65,34 @@ async def balances(url: str, prefix: str = "", at: datetime | None = None) -> Se
     totals: Totals = Counter()
     async with reader(url) as connection:
         for partition, head in (await heads(connection)).items():
-            through = head if at is None else await _last_by(connection, partition, head, at)
-            after = await _closing(connection, partition, through, prefix, totals)
-            for begin, end in windows(after, through):
-                for row in await connection.fetch(_SUMS, partition, begin, end, prefix):
-                    totals[Account(row["account"]), row["currency"]] += row["balance"]
+            through = head if at is None else await last_record(connection, partition, head, lambda made: made <= at)
+            totals.update(await standing(connection, partition, through, prefix))
     return [Balance(account, currency, Cents(totals[account, currency])) for account, currency in sorted(totals)]
 
 
-async def _last_by(connection: asyncpg.Connection, partition: Partition, head: Seq, at: datetime) -> Seq:
-    """Find the last record made at an instant or before, by halving; 0 where there is none."""
+async def last_record(
+    connection: asyncpg.Connection, partition: Partition, head: Seq, is_early: Callable[[datetime], bool]
+) -> Seq:
+    """Find the last record up to `head` whose instant is early enough, by halving; 0 where there is none."""
     known, beyond = 0, head + 1
     while beyond - known > 1:
         middle = (known + beyond) // 2
         made = await connection.fetchval(_INSTANT, partition, middle)
-        if made is not None and made <= at:
+        if made is not None and is_early(made):
             known = middle
         else:
             beyond = middle
     return Seq(known)
+
+
+async def standing(connection: asyncpg.Connection, partition: Partition, through: Seq, prefix: str = "") -> Totals:
+    """Add up what one partition's accounts stand at behind a record: the last closing, and what came after it."""
+    totals: Totals = Counter()
+    after = await _closing(connection, partition, through, prefix, totals)
+    for begin, end in windows(after, through):
+        for row in await connection.fetch(_SUMS, partition, begin, end, prefix):
+            totals[Account(row["account"]), row["currency"]] += row["balance"]
+    return totals
 
 
 async def _closing(

@@ -11,13 +11,15 @@ from ledger.cli_balances import balances
 from ledger.cli_export import export
 from ledger.cli_verify import verify
 from ledger.embedded import EmbeddedError
-from ledger.report import PeriodInvalid, report
+from ledger.printing import NobodyReads, discard_output
+from ledger.report import report
 from ledger.signing import KeyUnusable
 from ledger.source import NoLedgerNamed
 from ledger.store import LedgerError
 
-SOUND, WRONG, INTERRUPTED = 0, 2, 130
-MISTAKES = (NoLedgerNamed, PeriodInvalid, KeyUnusable, EmbeddedError, LedgerError)
+SOUND, WRONG, INTERRUPTED, UNREAD = 0, 2, 130, 141
+"""The last two as a shell has them of programs that a signal ended: SIGINT; SIGPIPE, where nobody reads."""
+MISTAKES = (NoLedgerNamed, KeyUnusable, EmbeddedError, LedgerError)
 
 app = App(
     name="ledger",
@@ -35,10 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `ledger` and return its exit code."""
     try:
         code = app(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
     except CycloptsError as wrong:
         return _complain(f"{' '.join(str(wrong).split()).rstrip('.')}; see ledger --help")
     except MISTAKES as wrong:
         return _complain(str(wrong))
+    except (BrokenPipeError, NobodyReads):
+        discard_output()
+        return UNREAD
+    except OSError as wrong:
+        discard_output()
+        return _complain(f"its output can't be written: {wrong.strerror}")
     except KeyboardInterrupt:
         return INTERRUPTED
     return code if isinstance(code, int) else SOUND

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from ledger.archive import Archived, Outcome
 from ledger.archive import archive as move_ranges
-from ledger.cli_balances import instant_of
 from ledger.cluster import SUPERUSER
 from ledger.printing import AsJson, print_json
+from ledger.report import instant_of
 from ledger.source import Source, address
 
 
@@ -17,12 +17,13 @@ def archive(*, source: Source | None = None, before: str | None = None, as_json:
     """Move old ranges of the journal to schema `ledger_archive`, where they can still be read.
 
     A range is moved when its closing and its manifest are written, nobody's newest line lies in it, and its newest
-    record is more than 36 months older than the ledger's: nothing in it can be named any more.
+    record is more than 36 months older than the ledger's: nothing in it can be named any more. With --database, name
+    a superuser.
 
     Parameters
     ----------
     source
-        Where the ledger is: with --database, as a superuser.
+        Where the ledger is.
     before
         Only records made before this instant too, such as 2026-01-01T00:00:00+01:00
     as_json

@@ -2,23 +2,26 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.table import Column
 
 from ledger.balances import Balance
 from ledger.balances import balances as read_balances
 from ledger.printing import AsJson, euros, print_json, print_table, table
+from ledger.report import instant_of
 from ledger.source import Source, address
-from ledger.store import LedgerError
 from ledger.values import Cents
 
 
-class InstantInvalid(LedgerError):
-    """The option names no instant: write it as 2026-05-12T00:00:00+02:00."""
-
-
-def balances(*, source: Source | None = None, at: str | None = None, prefix: str = "", as_json: AsJson = False) -> None:
+def balances(
+    *,
+    source: Source | None = None,
+    at: str | None = None,
+    prefix: Annotated[str, Parameter(show_default=False)] = "",
+    as_json: AsJson = False,
+) -> None:
     """Print the balance of every account: credits less debits.
 
     Parameters
@@ -39,17 +42,6 @@ def balances(*, source: Source | None = None, at: str | None = None, prefix: str
         print_json(found)
     else:
         _show(found)
-
-
-def instant_of(option: str, text: str) -> datetime:
-    """Read the instant that an option names. Raises `InstantInvalid`."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise InstantInvalid(f"{option} {text!r} is no instant: write it as 2026-05-12T00:00:00+02:00") from None
-    if at.tzinfo is None:
-        raise InstantInvalid(f"{option} {text} has no zone: write it as {at.isoformat()}+02:00, or with Z for UTC")
-    return at
 
 
 def _show(found: Sequence[Balance]) -> None:

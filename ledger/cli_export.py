@@ -1,16 +1,12 @@
 """The command `ledger export`: the books, in the format of another program."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ledger.export import fec
 from ledger.export.books import ExportError
@@ -18,11 +14,11 @@ from ledger.export.chart import Chart
 from ledger.export.formats import Format, writer_of
 from ledger.export.formats import export as write_books
 from ledger.export.output import output
-from ledger.reading import Progress as Reached
+from ledger.progress import bars
 from ledger.report import Begin, End, period_of
 from ledger.shortfalls import Period
 from ledger.source import Source, address
-from ledger.values import Partition, Seq
+from ledger.values import Partition
 
 STANDARD_OUTPUT = Path("-")
 
@@ -35,7 +31,7 @@ def export(
     *,
     format: Annotated[Format, Parameter(name="--format")],  # noqa: A002  the option's name
     source: Source | None = None,
-    destination: Annotated[Path, Parameter(name="--output")] = STANDARD_OUTPUT,
+    destination: Annotated[Path, Parameter(name="--output", show_default=False)] = STANDARD_OUTPUT,
     begin: Begin = None,
     end: End = None,
     zone: str = "Europe/Paris",
@@ -54,7 +50,8 @@ def export(
     source
         Where the ledger is.
     destination
-        The file to write, which is there whole or not at all. With fec it may be a folder: the law names the file.
+        The file to write, which is there whole or not at all; without it, standard output. With fec it may be a
+        folder: the law names the file.
     begin
         Only records from this instant or date on, such as 2026-05-12; what was before is brought in as balances.
     end
@@ -77,7 +74,7 @@ def export(
         path, period = _path(destination, format, siren, closing), period_of(begin, end, days)
     write = writer_of(format, Chart.read(chart))
     only = None if partition is None else Partition(partition)
-    with output(path) as sink, address(source) as url, _shown() as progress:
+    with output(path) as sink, address(source) as url, bars() as progress:
         asyncio.run(write_books(url, write, sink, days, period, only=only, progress=progress))
 
 
@@ -112,19 +109,3 @@ def _fiscal_year(
     first = begin or fec.year_begin(closing).isoformat()
     period = period_of(first, (closing + timedelta(days=1)).isoformat(), zone)
     return None if destination == STANDARD_OUTPUT else path, period
-
-
-@contextmanager
-def _shown() -> Iterator[Reached]:
-    """Show on a terminal how far the reading has come."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        tasks = {}
-
-        def show(partition: Partition, seq: Seq, head: Seq) -> None:
-            if partition not in tasks:
-                tasks[partition] = bar.add_task(f"partition {partition}", total=head)
-            bar.update(tasks[partition], completed=seq)
-
-        yield show

@@ -2,18 +2,18 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import uvloop
 from cyclopts import Parameter
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ledger import anchors as anchored
+from ledger.anchors import Anchor, Restoration
 from ledger.checkpoint import CheckpointFile
-from ledger.printing import AsJson, print_json, print_table, table
+from ledger.printing import AsJson, Flag, instant, print_json, print_table, table
+from ledger.progress import bars
 from ledger.signing import Signer, Verifier
 from ledger.source import Source, address
 from ledger.store import LedgerError
@@ -23,7 +23,7 @@ from ledger.verify import verify as prove
 
 SOUND, FINDING = 0, 1
 
-First = Annotated[int, Parameter(name="--from")]
+First = Annotated[int, Parameter(name="--from", show_default=False)]
 Last = Annotated[int | None, Parameter(name="--to")]
 Anchors = Annotated[Path | None, Parameter(name="--anchor")]
 
@@ -38,7 +38,7 @@ def verify(
     partition: int | None = None,
     first: First = 1,
     last: Last = None,
-    chain_only: bool = False,
+    chain_only: Flag = False,
     anchors: Anchors = None,
     key: Path | None = None,
     checkpoint: Path | None = None,
@@ -47,7 +47,8 @@ def verify(
 ) -> int:
     """Prove the ledger: its chain, its transfers, its identities, and the money in every holder's position.
 
-    Exit 0 if all of it is sound, 1 if a record isn't: the first one is named, with what is wrong.
+    Exit 0 if all of it is sound, 1 if a record isn't: the first one is named, with what is wrong. With anchors, it
+    is told too what was declared restored.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def verify(
     key
         The public key that the anchors are signed for, as `ledger keypair` makes it.
     checkpoint
-        A file to keep in it how far the ledger is sound. Where it is there, begin behind what it says.
+        A file that keeps how far the ledger was found sound. Where it is there, begin behind that.
     signing_key
         The private key to sign the checkpoint with.
     as_json
@@ -76,7 +77,11 @@ def verify(
         raise KeyNotNamed("--anchor FILE and --key PUBLIC go together: name both")
     if (checkpoint is None) != (signing_key is None):
         raise KeyNotNamed("--checkpoint FILE and --signing-key PRIVATE go together: name both")
-    known = anchored.read(anchors, Verifier.load(key)) if anchors and key else ()
+    known: Sequence[Anchor] = ()
+    restored: Sequence[Restoration] = ()
+    if anchors and key:
+        verifier = Verifier.load(key)
+        known, restored = anchored.read(anchors, verifier), anchored.restorations(anchors, verifier)
     kept = CheckpointFile(checkpoint, Signer.load(signing_key)) if checkpoint and signing_key else None
     scope = Scope(
         partition=None if partition is None else Partition(partition),
@@ -84,15 +89,18 @@ def verify(
         last=None if last is None else Seq(last),
         chain_only=chain_only,
     )
-    with address(source) as url, _Bar() as bar:
-        outcome = _run(prove(url, scope, anchors=known, checkpoint=kept, progress=bar.show))
+    with address(source) as url, bars() as progress:
+        outcome = _run(prove(url, scope, anchors=known, checkpoint=kept, progress=progress))
     if as_json:
-        print_json({"sound": isinstance(outcome, Report), "result": outcome})
-    elif isinstance(outcome, Report):
-        _show(outcome)
-    else:
+        print_json({"sound": isinstance(outcome, Report), "result": outcome, "restorations": restored})
+        return SOUND if isinstance(outcome, Report) else FINDING
+    for one in restored:
+        sys.stdout.write(f"{_declared(one)}\n")
+    if isinstance(outcome, Finding):
         sys.stderr.write(f"ledger: {outcome}; stop paying out and compare with a backup\n")
-    return SOUND if isinstance(outcome, Report) else FINDING
+        return FINDING
+    _show(outcome)
+    return SOUND
 
 
 def _run(work: Coroutine[Any, Any, Finding | Report]) -> Finding | Report:
@@ -100,26 +108,13 @@ def _run(work: Coroutine[Any, Any, Finding | Report]) -> Finding | Report:
         return runner.run(work)
 
 
-class _Bar:
-    """How far each partition is, on a terminal; elsewhere nothing."""
-
-    def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        console = Console(stderr=True)
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._tasks: dict[Partition, TaskID] = {}
-
-    def __enter__(self) -> "_Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def show(self, partition: Partition, seq: Seq, last: Seq) -> None:
-        if partition not in self._tasks:
-            self._tasks[partition] = self._progress.add_task(f"partition {partition}", total=last)
-        self._progress.update(self._tasks[partition], completed=seq)
+def _declared(one: Restoration) -> str:
+    """Tell of a restoration: whoever holds the key of the anchors said so."""
+    to = one.to
+    return (
+        f"partition {to.partition} was restored to record {to.seq} on {instant(to.at)}: {one.why}; "
+        "what was anchored above it is void"
+    )
 
 
 def _show(proved: Report) -> None:

@@ -1,6 +1,8 @@
 """How finance's commands print: tables for people, JSON for programs; amounts in euros, instants in ISO 8601."""
 
+import os
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -14,8 +16,14 @@ from ledger.values import Cents
 
 FILE_WIDTH_COLUMNS = 160
 
-AsJson = Annotated[bool, Parameter(name="--json", negative="")]
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+"""An option that is said or isn't."""
+AsJson = Annotated[Flag, Parameter(name="--json")]
 """The option that every command of finance has."""
+
+
+class NobodyReads(Exception):
+    """Whoever read standard output has read enough."""
 
 
 def table(title: str, *columns: Column | str) -> Table:
@@ -27,13 +35,21 @@ def print_table(one: Table) -> None:
     """Print a table: to the width of a terminal, and without folding where the output isn't one."""
     sized = Console()
     console = sized if sized.is_terminal else Console(width=FILE_WIDTH_COLUMNS)
-    console.print(one)
+    with console.capture() as printed:  # rich itself would exit where nobody reads
+        console.print(one)
+    sys.stdout.write(printed.get())
 
 
 def print_json(value: object) -> None:
     """Print a value for programs: amounts are integer cents, instants are in UTC."""
     encoded = msgspec.json.encode(value)
     sys.stdout.write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+
+
+def discard_output() -> None:
+    """Forget what standard output holds and couldn't write: at exit it would be tried again, and complained of."""
+    with suppress(OSError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def euros(cents: Cents) -> str:

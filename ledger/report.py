@@ -13,6 +13,7 @@ from ledger.printing import AsJson, euros, instant, print_json, print_table, tab
 from ledger.shortfalls import Period, Shortfalls, Totals
 from ledger.shortfalls import shortfalls as read_shortfalls
 from ledger.source import Source, address
+from ledger.store import LedgerError
 from ledger.values import Cents
 
 report = App(name="report", help="Report to finance what the books say of a period.")
@@ -21,8 +22,8 @@ Begin = Annotated[str | None, Parameter(name="--from")]
 End = Annotated[str | None, Parameter(name="--to")]
 
 
-class PeriodInvalid(Exception):
-    """The options name no period."""
+class PeriodInvalid(LedgerError):
+    """The options name no instant, or no period."""
 
 
 @report.command
@@ -61,15 +62,17 @@ def shortfalls(
 
 def period_of(begin: str | None, end: str | None, zone: ZoneInfo | None = None) -> Period:
     """Read `--from` and `--to`: instants, or, where a zone is given, dates of it too. Raises `PeriodInvalid`."""
-    period = Period(_instant("--from", begin, zone), _instant("--to", end, zone))
+    period = Period(
+        None if begin is None else instant_of("--from", begin, zone),
+        None if end is None else instant_of("--to", end, zone),
+    )
     if period.begin is not None and period.end is not None and period.begin >= period.end:
         raise PeriodInvalid(f"--from {begin} isn't before --to {end}: a period ends after it begins")
     return period
 
 
-def _instant(option: str, text: str | None, zone: ZoneInfo | None) -> datetime | None:
-    if text is None:
-        return None
+def instant_of(option: str, text: str, zone: ZoneInfo | None = None) -> datetime:
+    """Read the instant that an option names, or, where a zone is given, the date. Raises `PeriodInvalid`."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -16,27 +16,14 @@ from zoneinfo import ZoneInfo
 import asyncpg
 from msgspec import Struct
 
-from ledger.reading import Progress, heads, partitions, windows
+from ledger.balances import last_record, standing
+from ledger.reading import Progress, heads, partitions
 from ledger.shortfalls import EVER, Period
 from ledger.store import LedgerError
 from ledger.values import Account, Cents, Partition, Seq, Transfer
 
 CHUNK_SEQS = 5_000
 """Seqs whose records and transfers one statement returns."""
-
-# Instants never run backward, so the records before an instant are those before the first one at it or after it.
-_INSTANT = "SELECT at FROM ledger.whole_journal WHERE partition = $1 AND seq = $2"
-
-_SUMS = """
-SELECT account, sum(cents)::bigint AS balance
-  FROM (
-       SELECT credit AS account, amount AS cents FROM ledger.whole_transfer
-        WHERE partition = $1 AND seq > $2 AND seq <= $3
-        UNION ALL
-       SELECT debit, -amount FROM ledger.whole_transfer
-        WHERE partition = $1 AND seq > $2 AND seq <= $3
-  ) AS moved
- GROUP BY account"""
 
 # Two reads by key, and no join: the planner knows nothing yet of a range that has just begun.
 _RECORDS = """
@@ -119,31 +106,20 @@ class _Stretch(Struct, frozen=True, gc=False):
 
 async def _stretch(connection: asyncpg.Connection, partition: Partition, head: Seq, period: Period) -> _Stretch:
     """Find a period's records among those up to `head`."""
-    through = head if period.end is None else await _last_before(connection, partition, head, period.end)
-    after = Seq(0) if period.begin is None else await _last_before(connection, partition, through, period.begin)
+    after, through = Seq(0), head
+    if (end := period.end) is not None:
+        through = await last_record(connection, partition, head, lambda at: at < end)
+    if (begin := period.begin) is not None:
+        after = await last_record(connection, partition, through, lambda at: at < begin)
     return _Stretch(partition, after, through)
 
 
-async def _last_before(connection: asyncpg.Connection, partition: Partition, head: Seq, instant: datetime) -> Seq:
-    """Find the last record before an instant, by halving; 0 where there is none."""
-    before, beyond = 0, head + 1
-    while beyond - before > 1:
-        middle = (before + beyond) // 2
-        at = await connection.fetchval(_INSTANT, partition, middle)
-        if at is not None and at < instant:
-            before = middle
-        else:
-            beyond = middle
-    return Seq(before)
-
-
 async def _balances(connection: asyncpg.Connection, chosen: Sequence[_Stretch]) -> Mapping[Account, Cents]:
-    """Add up what is before the stretches."""
+    """Add up what is before the stretches, beginning at the last closing before each."""
     totals: Counter[Account] = Counter()
     for stretch in chosen:
-        for after, through in windows(Seq(0), stretch.after):
-            for row in await connection.fetch(_SUMS, stretch.partition, after, through):
-                totals[Account(row["account"])] += row["balance"]
+        for (account, _), cents in (await standing(connection, stretch.partition, stretch.after)).items():
+            totals[account] += cents
     return {account: Cents(cents) for account, cents in sorted(totals.items()) if cents}
 
 

@@ -5,12 +5,13 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ledger.export.books import ExportError
+from ledger.printing import NobodyReads, discard_output
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -22,7 +23,7 @@ class OutputUnwritable(ExportError):
 
 @contextmanager
 def output(path: Path | None) -> Iterator[BufferedIOBase]:
-    """Open a file to be written, or standard output (None). Raises `OutputUnwritable`.
+    """Open a file to be written, or standard output (None). Raises `OutputUnwritable` and `NobodyReads`.
 
     A file is written beside its place, and moved there when all of it is on disk.
     """
@@ -53,10 +54,8 @@ def _standard_output() -> Iterator[BinaryIO]:
     try:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
-    except (OSError, OutputUnwritable):
-        # What is still in its buffer would be tried again, and complained of, at exit.
-        with suppress(OSError), open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.buffer.fileno())
+    except (OSError, OutputUnwritable, NobodyReads):
+        discard_output()
         raise
 
 
@@ -77,7 +76,7 @@ class _Sink(BufferedIOBase):
         return self._written
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Write bytes. Raises `OutputUnwritable`."""
+        """Write bytes. Raises `OutputUnwritable` and `NobodyReads`."""
         try:
             written = self._file.write(data)
         except OSError as error:
@@ -86,6 +85,8 @@ class _Sink(BufferedIOBase):
         return written
 
 
-def _unwritable(path: Path | None, error: OSError) -> OutputUnwritable:
+def _unwritable(path: Path | None, error: OSError) -> Exception:
+    if path is None and isinstance(error, BrokenPipeError):
+        return NobodyReads("standard output isn't read to its end")
     name = "standard output" if path is None else path
     return OutputUnwritable(f"{name} can't be written: {error.strerror}")

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,9 +12,9 @@ from hypothesis import strategies as st
 from ledger import balances as balances_module
 from ledger import reading
 from ledger.balances import balances
-from ledger.cli_balances import InstantInvalid, instant_of
 from ledger.cli_balances import balances as command
 from ledger.postgres import PostgresStore
+from ledger.report import PeriodInvalid, instant_of
 from ledger.source import Source
 from ledger.values import Cents, Partition, Transfer
 from tests.ledger.small import ACCOUNTS, LONG_AGO, MAIN, entry, refolded, small_ledger, stories, write
@@ -29,8 +30,8 @@ grown = settings(max_examples=15, deadline=None, suppress_health_check=list(Heal
 )
 @grown
 async def test_balances_at_an_instant_are_what_all_transfers_up_to_it_make(
-    cluster, monkeypatch, story, closings, seconds, prefix
-):
+    cluster: Any, monkeypatch: Any, story: Any, closings: int, seconds: int | None, prefix: str
+) -> None:
     """From whichever closing they start, in whatever windows they are read; records of one instant count together."""
     monkeypatch.setattr(reading, "WINDOW_SEQS", 3)
     monkeypatch.setattr(balances_module, "CLOSING_LINES_MAX", 2)
@@ -49,7 +50,7 @@ async def test_balances_at_an_instant_are_what_all_transfers_up_to_it_make(
     assert [one.account for one in found] == sorted({one.account for one in found})
 
 
-async def test_partitions_are_added_up_each_at_its_own_record(cluster):
+async def test_partitions_are_added_up_each_at_its_own_record(cluster: Any) -> None:
     later = LONG_AGO + timedelta(hours=1)
     async with small_ledger(cluster, partitions=2) as small:
         store = await PostgresStore.open(small.url)
@@ -62,7 +63,7 @@ async def test_partitions_are_added_up_each_at_its_own_record(cluster):
     assert {one.account: one.balance for one in found} == {ACCOUNTS[0]: -30, ACCOUNTS[1]: 30}
 
 
-def test_the_command_prints_the_balances_of_an_instant(database, capsys):
+def test_the_command_prints_the_balances_of_an_instant(database: Any, capsys: pytest.CaptureFixture[str]) -> None:
     async def happen() -> None:
         store = await PostgresStore.open(database.url)
         early, late = (entry("h1", _pay(5), at=LONG_AGO + timedelta(hours=hours)) for hours in (0, 2))
@@ -79,10 +80,10 @@ def test_the_command_prints_the_balances_of_an_instant(database, capsys):
 
 
 @pytest.mark.parametrize(("text", "why"), [("yesterday", "is no instant"), ("2026-05-12T12:30:00", "has no zone")])
-def test_an_instant_has_a_zone(text, why):
-    with pytest.raises(InstantInvalid, match=f"--at .*{why}: write it as 2026-05-12T"):
+def test_an_instant_has_a_zone(text: str, why: str) -> None:
+    with pytest.raises(PeriodInvalid, match=f"--at .*{why}: write it as 2026-05-12T"):
         instant_of("--at", text)
 
 
-def _pay(cents):
+def _pay(cents: int) -> Transfer:
     return Transfer(ACCOUNTS[0], ACCOUNTS[1], Cents(cents))

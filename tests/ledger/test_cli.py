@@ -1,6 +1,7 @@
 """The command line of finance (docs/interface.md, "Commands": exit codes, one line on standard error, `--json`)."""
 
 import asyncio
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from ledger.chain import extend
 from ledger.cli import main
 from ledger.embedded import DATABASE, SUPERUSER, EmbeddedServer
 from ledger.postgres import PostgresStore
+from ledger.signing import Signer
 from ledger.values import Cents, Entry, HolderId, Lot, Partition, Purse, Transfer
 
 FAST = {"fsync": "off", "shared_buffers": "16MB", "max_connections": "10"}
@@ -144,6 +146,7 @@ def test_an_embedded_ledger_is_found_by_its_data_folder_and_left_as_it_was(
     """Running or not: it runs afterwards if it ran before."""
     pid_file = data / "postgresql" / "postmaster.pid"
     assert main(["verify", "--data", str(data)]) == 0
+    assert main(["archive", "--data", str(data), "--json"]) == 0, "as its superuser"
     assert pid_file.exists()
     EmbeddedServer.start(data).stop()
     assert main(["balances", "--data", str(data), "--json"]) == 0
@@ -183,7 +186,85 @@ def test_a_partition_that_is_not_there_is_wrong_use(url: str, capsys: pytest.Cap
     assert "it has 0" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["verify", "--help"], ["balances", "--help"]], ids=" ".join)
-def test_every_command_explains_itself(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments) == 0
-    assert "Usage: ledger" in capsys.readouterr().out
+COMMANDS = ["verify", "anchor", "keypair", "balances", "report", "report shortfalls", "export", "archive"]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_every_command_explains_itself_on_80_columns(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*command.split(), "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert f"Usage: ledger {command}".rstrip() in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "--no-" not in shown, "an option that is said or isn't has no opposite"
+    assert "default: False" not in shown
+
+
+def test_every_command_is_listed_with_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    listed = re.findall(r"^│ (\w+) +[A-Z]", capsys.readouterr().out, re.MULTILINE)
+    assert set(listed) == {command.split()[0] for command in COMMANDS}
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "interface.md").read_text(encoding="utf-8")
+DOCUMENTED = re.findall(r"^\| `ledger ([a-z ]+?)(?: *[\[A-Z-].*?)?` \|.*$", PAGE, re.MULTILINE)
+
+
+def test_the_page_has_every_command() -> None:
+    assert sorted(DOCUMENTED) == sorted(set(COMMANDS) - {"report"})
+
+
+@pytest.mark.parametrize("command", DOCUMENTED)
+def test_the_page_names_options_that_are_there(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    [row] = re.findall(rf"^\| `ledger {command}\b.*?` \|", PAGE, re.MULTILINE)
+    assert main([*command.split(), "--help"]) == 0
+    assert set(re.findall(r"--[a-z-]+", row)) <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+
+
+@pytest.fixture
+def restored(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The options that name anchors in which a restoration is declared, and their key."""
+    key, file = tmp_path / "key.pem", tmp_path / "anchors"
+    Signer.make(key)
+    where = ["--database", url, "--file", str(file), "--key", str(key)]
+    for declared in ([], ["--restored", "disk failed"]):
+        assert main(["anchor", *where, *declared]) == 0
+    capsys.readouterr()
+    return ["--anchor", str(file), "--key", f"{key}.pub"]
+
+
+def test_declared_restorations_are_told_of_a_line_each(
+    url: str, restored: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever holds the key can declare one (docs/proofs.md): the auditor sees that it was done, and why."""
+    assert main(["verify", "--database", url, *restored]) == 0
+    first, *table = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        r"partition 0 was restored to record 2 on \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: disk failed; "
+        "what was anchored above it is void",
+        first,
+    )
+    assert "Sound" in "".join(table)
+
+
+def test_declared_restorations_are_told_of_beside_a_finding_too(
+    broken: str, restored: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", "--database", broken, *restored]) == 1
+    shown = capsys.readouterr()
+    assert "disk failed" in shown.out
+    assert shown.out.count("\n") == 1
+    assert shown.err.startswith("ledger: partition 0, record 2: ")
+
+
+def test_declared_restorations_as_json(url: str, restored: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--database", url, *restored, "--json"]) == 0
+    [one] = msgspec.json.decode(capsys.readouterr().out)["restorations"]
+    assert (one["to"]["partition"], one["to"]["seq"], one["why"]) == (0, 2, "disk failed")
+
+
+def test_without_restorations_nothing_is_said_of_them(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify", "--database", url]) == 0
+    assert "restored" not in capsys.readouterr().out

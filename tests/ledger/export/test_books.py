@@ -7,16 +7,19 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger import reading
 from ledger.export import books
 from ledger.export.books import Posted, open_books
+from ledger.postgres import PostgresStore
 from ledger.reading import PartitionUnknown, reader
 from ledger.shortfalls import EVER, Period, shortfalls
 from ledger.values import Account, Cents, Partition, Seq, Transfer
+from tests.ledger.small import ACCOUNTS, LONG_AGO, entry, refolded, small_ledger, stories, write
 
 PARIS = ZoneInfo("Europe/Paris")
 NOON = datetime(2026, 2, 10, 11, 15, tzinfo=UTC)
@@ -67,6 +70,39 @@ async def test_every_record_with_money_is_read_once_whatever_the_chunks(
     assert [(one.seq, one.at, one.kind, one.reason, one.transfers) for one in posted] == [
         (seq, entry.at, entry.kind, entry.reason, entry.transfers) for seq, entry in story
     ]
+
+
+@given(story=stories, closings=st.integers(0, 5), seconds=st.integers(-1, 12))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+async def test_opening_balances_are_what_all_transfers_before_make_from_whichever_closing_they_start(
+    cluster: Any, story: Any, closings: int, seconds: int
+) -> None:
+    begin = LONG_AGO + timedelta(seconds=seconds)
+    async with small_ledger(cluster) as small:
+        store = await PostgresStore.open(small.url)
+        await write(store, story)
+        for _ in range(closings):
+            await store.close_range(Partition(0))
+        opening, posted = await _read(small.finance_url, Period(begin))
+        await store.close()
+    assert opening == refolded([one for one in story if one.at < begin])
+    assert [one.transfers for one in posted] == [one.transfers for one in story if one.at >= begin and one.transfers]
+
+
+async def test_opening_balances_begin_at_the_last_closing_before(cluster: Any) -> None:
+    """What was added up once isn't again: a closing that is told otherwise shows."""
+    moved = Transfer(ACCOUNTS[0], ACCOUNTS[1], Cents(5))
+    async with small_ledger(cluster) as small:
+        store = await PostgresStore.open(small.url)
+        await write(store, [entry("h1", moved, at=LONG_AGO + timedelta(hours=hour)) for hour in range(9)])
+        await store.close_range(Partition(0))
+        superuser = await asyncpg.connect(small.superuser_url)
+        await superuser.execute("SET ledger.ddl = 'a test'; ALTER TABLE ledger.closing DISABLE TRIGGER ALL")
+        await superuser.execute("UPDATE ledger.closing SET balance = balance * 100")
+        await superuser.close()
+        openings = [(await _read(small.finance_url, Period(LONG_AGO + timedelta(hours=hour))))[0] for hour in (2, 3, 4)]
+        await store.close()
+    assert [opening[ACCOUNTS[1]] for opening in openings] == [10, 1500, 1505]
 
 
 @pytest.mark.parametrize("cut", [None, -1, 0, 1, 120])
