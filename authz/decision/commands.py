@@ -261,9 +261,10 @@ class ExpireLots(Struct, frozen=True, tag="expiry", gc=False):
 
 
 class ForfeitLots(Struct, frozen=True, tag="forfeit", gc=False):
-    """Let what has waited in vain, of a holder's expired lots, fall to the issuer's pool."""
+    """Let fall to the issuer's pool what waits of a holder's lots that had a day to fall on after `since`."""
 
     holder: HolderId
+    since: date
 
 
 class ExchangeLot(Struct, frozen=True, tag="exchange", gc=False):

@@ -22,6 +22,7 @@ PRODUCT_CODES = frozenset({"90", "91", "92", "93", "94", "95"})
 HOLD_DAYS = 7
 """How long holds last after their day, where a programme doesn't say."""
 
+MONTHS_A_YEAR = 12
 DAYS_MAX = 366
 MONTHS_MAX = 120
 """How long a rule can give: longer is a slip of the pen."""
@@ -122,14 +123,23 @@ class Reactivation(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Forfeit(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long after its last day a lot falls to the issuer's pool: so many months, and days on top."""
+    """How long after its last day a lot falls to the issuer's pool: so many months, and days on top.
+
+    What comes to the lot later waits for the same date a year after, and so on.
+    """
 
     days: Days
     months: Annotated[int, Meta(ge=0, le=MONTHS_MAX)] = 0
 
     def falls(self, last: date) -> date:
-        """Give the day at whose beginning a lot falls, whose own last one is `last`."""
+        """Give the first day at whose beginning a lot falls, whose own last one is `last`."""
         return months_later(last, self.months) + timedelta(days=self.days)
+
+    def falls_within(self, last: date, after: date, until: date) -> bool:
+        """Tell whether a lot has a day to fall on that is later than `after`, and not later than `until`."""
+        first = self.falls(last)
+        years = range(max(after.year - first.year, 0), until.year - first.year + 1)
+        return any(after < months_later(first, MONTHS_A_YEAR * number) <= until for number in years)
 
 
 class Product(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -261,11 +271,17 @@ class Programme(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def product(self, code: str) -> Product | None:
         """Find a product by its code."""
-        return next((product for product in self.products if product.code == code), None)
+        for product in self.products:
+            if product.code == code:
+                return product
+        return None
 
     def generation(self, number: int) -> Generation | None:
         """Find a generation of cards by its number."""
-        return next((generation for generation in self.generations if generation.number == number), None)
+        for generation in self.generations:
+            if generation.number == number:
+                return generation
+        return None
 
     def cap_on(self, day: date, mcc: str) -> Cents:
         """Give the cap in force on a day at merchants of a category: nothing may be spent where no row covers it."""

@@ -43,10 +43,14 @@ class Swept(Struct, frozen=True, gc=False):
 
 
 class Walked(Struct, frozen=True, gc=False):
-    """How far a walk over all holders has come: on which day, and behind whom. None: it is through for that day."""
+    """How far a walk over all holders has come: on which day, and behind whom. None: it is through for that day.
+
+    `since` is the day for which the walk before it was through; of a ledger's first walk, its own.
+    """
 
     day: date
     after: str | None
+    since: date
 
 
 class LinkKeys(Struct, frozen=True, gc=False):

@@ -2,7 +2,8 @@
 
 One table, from which the drawing in docs/vintages.md and the tests come. Whether a lot can be spent is a matter of its
 days alone (`authz.decision.lots`): what is here is bookkeeping and may come late, twice and in any order. Everything
-goes by the programme's local date, and by the rows of its products that are in force on a lot's last day.
+goes by the programme's local date, and by the rows of its products that are in force on a lot's last day. Only the fall
+is an event of a date, and no state behind it: what comes later waits for the same date of the next year.
 """
 
 from collections.abc import Iterable, Mapping
@@ -92,13 +93,18 @@ STANDS: Mapping[State, str] = {
 """Where the money of a lot stands in each state; what takes a lot from one to another moves its money."""
 
 
-def due(position: Position, day: date, products: Iterable[Product]) -> tuple[type[ExpireLots] | type[ForfeitLots], ...]:
-    """Tell which commands have something to do for a holder on a day, in their order. Costs next to nothing."""
+def due(
+    position: Position, since: date, day: date, products: Iterable[Product]
+) -> tuple[type[ExpireLots] | type[ForfeitLots], ...]:
+    """Tell which commands have something to do for a holder on a day, in their order. Costs next to nothing.
+
+    `since`: what had its day to fall on by then has had its walk.
+    """
     purse = position.purse
     expires = any(lot.valid_until < day for lot in purse.lots)
     if not expires and not purse.expired:
         return ()
-    falls = _fallen((*purse.lots, *purse.expired), day, products)
+    falls = _falling((*purse.lots, *purse.expired), since, day, products)
     return (*((ExpireLots,) if expires else ()), *((ForfeitLots,) if falls else ()))
 
 
@@ -121,8 +127,8 @@ def age(command: Ageing, position: Position, facts: Facts) -> Outcome:
             if not before:
                 raise NothingDue
             moved: Moves = ()
-        case ForfeitLots():
-            position, moved = _forfeit(holder, position, day, facts.programme.products)
+        case ForfeitLots(since=since):
+            position, moved = _forfeit(holder, position, since, day, facts.programme.products)
         case ExchangeLot():
             lot = _waiting(command, position.purse)
             position, moved = _exchange(holder, position, lot, day, facts.programme.product(lot.product))
@@ -140,25 +146,27 @@ def _waiting(command: ExchangeLot | ReactivateLot, purse: Purse) -> Lot:
     return lot
 
 
-def _fallen(some: Iterable[Lot], day: date, products: Iterable[Product]) -> list[Lot]:
+def _falling(some: Iterable[Lot], since: date, day: date, products: Iterable[Product]) -> list[Lot]:
     rows = {product.code: product.forfeits for product in products}
-    return [lot for lot in some if lot.valid_until < day and _falls(lot, day, rows.get(lot.product, ()))]
+    return [lot for lot in some if lot.valid_until < day and _falls(lot, since, day, rows.get(lot.product, ()))]
 
 
-def _falls(lot: Lot, day: date, rows: Iterable[Forfeit]) -> bool:
+def _falls(lot: Lot, since: date, day: date, rows: Iterable[Forfeit]) -> bool:
     row = on_day(rows, lot.valid_until)
-    return row is not None and row.falls(lot.valid_until) <= day
+    return row is not None and row.falls_within(lot.valid_until, since, day)
 
 
-def _forfeit(holder: HolderId, position: Position, day: date, products: Iterable[Product]) -> tuple[Position, Moves]:
-    fallen = _fallen(position.purse.expired, day, products)
-    if not fallen:
+def _forfeit(
+    holder: HolderId, position: Position, since: date, day: date, products: Iterable[Product]
+) -> tuple[Position, Moves]:
+    falling = _falling(position.purse.expired, since, day, products)
+    if not falling:
         raise NothingDue
     moved = tuple(
         Transfer(accounts.expired(holder, lot.product, lot.name), accounts.pool(lot.product), lot.amount)
-        for lot in fallen
+        for lot in falling
     )
-    return replace(position, purse=_without(position.purse, fallen)), moved
+    return replace(position, purse=_without(position.purse, falling)), moved
 
 
 def _exchange(

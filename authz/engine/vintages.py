@@ -1,7 +1,8 @@
 """The walk that ages vouchers: each day it comes by every holder, and posts what the date has made of their lots.
 
 It is bookkeeping behind a function of the date (docs/vintages.md): the core never spends what has expired. So it may
-begin late, take hours, stop in the middle and be done twice. How far it has come is a record too.
+begin late, take hours, stop in the middle and be done twice. How far it has come is a record too; so is the day for
+which the walk before it was through, since what falls to the pool falls on a day: each has its walk, be it a later one.
 """
 
 import asyncio
@@ -53,48 +54,60 @@ class Walk:
             day = min(local_day(self._now(), zone) for zone in self._zones)
             if self._through is not None and self._through >= day:
                 return
-            noted = await self._noted()
-            if noted is None or noted.day < day:
-                noted = Walked(day, "")
-            if noted.after is None or await self._walk(noted.day, noted.after):
-                self._through = noted.day
+            walked = _going_on(await self._noted(), day)
+            if walked.after is None or await self._walk(walked.day, walked.since, walked.after):
+                self._through = walked.day
 
     async def _noted(self) -> Walked | None:
         lines = await self._store.history(self._partition, VINTAGES_PASSBOOK, 1)
         state = decode_state(VINTAGES_PASSBOOK, lines[0].position) if lines else None
         return state if isinstance(state, Walked) else None
 
-    async def _walk(self, day: date, after: str) -> bool:
+    async def _walk(self, day: date, since: date, after: str) -> bool:
         """Go from behind a holder to the end. False: there is nobody, and nothing is noted of that."""
         passed = worked_for = 0
         while True:
             async with self._lane.turn():
                 page = await self._store.passbooks(self._partition, after, PASSBOOKS_A_LOOK)
-                due = [(holder, kinds) for holder, line in page if (kinds := self._due(holder, line, day))]
+                due = [(holder, kinds) for holder, line in page if (kinds := self._due(holder, line, since, day))]
             await self._lane.carry_out([_expiry(holder, day) for holder, kinds in due if ExpireLots in kinds])
-            await self._lane.carry_out([_forfeit(holder, day) for holder, kinds in due if ForfeitLots in kinds])
+            await self._lane.carry_out([_forfeit(holder, since, day) for holder, kinds in due if ForfeitLots in kinds])
             if not page and not after:
                 return False
             if len(page) < PASSBOOKS_A_LOOK:
-                await self._note(Walked(day, None))
+                await self._note(Walked(day, None, since))
                 return True
             after, passed, worked_for = page[-1][0], passed + len(page), worked_for + len(due)
             if passed >= PASSED_A_NOTE or worked_for >= WORKED_FOR_A_NOTE:
-                await self._note(Walked(day, after))
+                await self._note(Walked(day, after, since))
                 passed = worked_for = 0
 
-    def _due(self, holder: HolderId, line: Line, day: date) -> tuple[type[ExpireLots] | type[ForfeitLots], ...]:
+    def _due(
+        self, holder: HolderId, line: Line, since: date, day: date
+    ) -> tuple[type[ExpireLots] | type[ForfeitLots], ...]:
         position = decode_state(holder, line.position)
         assert isinstance(position, Position), "references are passed over"
-        return vintages.due(position, day, self._products)
+        return vintages.due(position, since, day, self._products)
 
     async def _note(self, walked: Walked) -> None:
         await self._lane.carry_out([Errand(NoteWalk(walked), f"walk {walked.day} {walked.after}", walked.day)])
+
+
+def _going_on(noted: Walked | None, day: date) -> Walked:
+    """Go on behind the newest note, if it is of this day; else begin again, for all days since a walk was through.
+
+    Nothing that had its day to fall on goes without a walk, but for what had it before the ledger's first.
+    """
+    if noted is None:
+        return Walked(day, "", since=day)
+    if noted.day >= day:
+        return noted
+    return Walked(day, "", noted.day if noted.after is None else noted.since)
 
 
 def _expiry(holder: HolderId, day: date) -> Errand:
     return Errand(ExpireLots(holder), f"expiry {day} {holder}", day)
 
 
-def _forfeit(holder: HolderId, day: date) -> Errand:
-    return Errand(ForfeitLots(holder), f"forfeit {day} {holder}", day)
+def _forfeit(holder: HolderId, since: date, day: date) -> Errand:
+    return Errand(ForfeitLots(holder, since), f"forfeit {day} {holder}", day)

@@ -24,9 +24,12 @@ def said(reply: Message) -> tuple[str | None, str | None]:
 
 
 def left_by(authorizer: Authorizer, last4: str) -> dict[str, int]:
-    """What each account of a card's holder gave away, in cents, over the life of the ledger."""
+    """What each lot of a card's holder spent, in cents, over the life of the ledger."""
     [holder] = rows(authorizer.database, "SELECT holder FROM authz.vault WHERE last4 = $1", last4)
-    query = "SELECT debit, sum(amount)::bigint FROM ledger.transfer WHERE debit LIKE $1 GROUP BY debit"
+    query = (
+        "SELECT debit, sum(amount)::bigint FROM ledger.transfer"
+        " WHERE debit LIKE $1 AND credit NOT LIKE 'expired:%' GROUP BY debit"
+    )
     found = rows(authorizer.database, query, f"holder:{holder[0]}:%")
     return {account.partition(f"{holder[0]}:")[2]: cents for account, cents in found}
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from authz.decision.commands import ExchangeLot, ExpireLots, ForfeitLots, ReactivateLot
 from authz.decision.programme import Product, Reactivation, vintage_dates
-from authz.decision.refused import Refused
+from authz.decision.refused import NothingDue, Refused
 from authz.decision.vintages import LIFE, REACTIVATED, STANDS, Event, State
 from ledger.values import Cents
 from tests.decision.drawing import dates_of_lots, drawing_of_a_lot, table_of_a_lot
@@ -67,7 +67,7 @@ def _expire(history: History) -> None:
 
 def _forfeit(history: History) -> None:
     _until(history, LAST_OF_MARCH)
-    history.do(ForfeitLots(HOLDER))
+    history.do(ForfeitLots(HOLDER, date(2027, 3, 30)))
 
 
 def _spend_all(history: History) -> None:
@@ -125,6 +125,26 @@ def test_the_table_has_every_state_and_every_event() -> None:
 def test_docs_vintages_md_shows_the_table_and_draws_it() -> None:
     assert drawing_of_a_lot() in PAGE
     assert table_of_a_lot() in PAGE
+
+
+def test_docs_vintages_md_tells_of_money_that_comes_back_after_the_fall() -> None:
+    """Walked on each of its days, by what the walk before it had let fall."""
+    history = History(vintage(2026, 700), at=FEBRUARY, programme=replace(REFUNDING, days_off=()))
+    history.do(purchase(300, reference="lunch"))
+    days = ("2027-03-30", "2027-03-31", "2027-04-12, a reversal gives 3.00 back", "2028-03-30", "2028-03-31")
+    lines, since = [], FEBRUARY.date()
+    for told in days:
+        today = date.fromisoformat(told[:10])
+        history.instant = paris(f"{today}T00:00:00")
+        for command in (ExpireLots(HOLDER), ForfeitLots(HOLDER, since)):
+            with contextlib.suppress(NothingDue):
+                history.do(command)
+        if "reversal" in told:
+            history.do(reversal("lunch"))
+        expired, pool = (history.balance(name) for name in ("expired:", "issuer:pool:"))
+        lines.append(f"| {told} | {expired / 100:.2f} | {pool / 100:.2f} |\n")
+        since = today
+    assert "".join(lines) in PAGE
 
 
 def test_docs_vintages_md_works_out_the_dates_leap_years_included() -> None:

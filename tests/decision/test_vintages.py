@@ -4,6 +4,8 @@ from datetime import date, timedelta
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from authz.decision import vintages
@@ -12,7 +14,7 @@ from authz.decision.decide import decide
 from authz.decision.evidence import Facts
 from authz.decision.outcomes import Outcome, Reason
 from authz.decision.position import Position
-from authz.decision.programme import Product, vintage_dates
+from authz.decision.programme import DAYS_MAX, Forfeit, Product, vintage_dates
 from authz.decision.refused import (
     ExchangeOver,
     HolderUnknown,
@@ -51,11 +53,13 @@ from tests.decision.world import (
 )
 
 NEVER_CLOSED = replace(REFUNDING, days_off=())
-EXPIRE, FORFEIT = ExpireLots(HOLDER), ForfeitLots(HOLDER)
+EXPIRE, FORFEIT = ExpireLots(HOLDER), ForfeitLots(HOLDER, date(2026, 12, 31))
+"""The walk before it was through on a day before any lot here falls."""
 EXCHANGE = ExchangeLot(HOLDER, "90", "2026")
 LUNCH = months("91", 1000)
 """Belgian lunch vouchers whose last day is 12 May 2027."""
 REACTIVATE = ReactivateLot(HOLDER, "91", LUNCH.name)
+PRODUCTS: tuple[Product, ...] = (*APETIZ.products, *PLUXEE.products)
 FIRST_OF_MARCH = paris("2027-03-01T00:00:00")
 
 
@@ -402,15 +406,76 @@ def test_belgian_vouchers_fall_the_day_after_nobody_can_ask_any_more(product: st
     assert moved(history.do(FORFEIT)) == {"expired to pool": 1000}
 
 
-def test_money_that_a_reversal_brings_back_late_waits_again_and_falls_at_the_next_walk() -> None:
+def test_money_that_comes_back_after_the_fall_waits_for_the_same_day_of_the_next_year() -> None:
     history = french(vintage(2026, 700), at="2027-02-27T12:00:00")
     history.do(purchase(300, reference="lunch"))
-    history.later(days=60)
-    history.do(FORFEIT)
+    history.instant = paris("2027-03-31T00:00:00")
+    assert moved(history.do(FORFEIT)) == {"holder to expired": 400, "expired to pool": 400}
+    history.later(hours=9)
     history.do(reversal("lunch"))
+    history.instant = paris("2028-03-30T23:59:59")
+    with pytest.raises(NothingDue):
+        history.do(ForfeitLots(HOLDER, date(2027, 3, 31)))
     assert history.position.purse.expired == (vintage(2026, 300),)
-    assert moved(history.do(FORFEIT)) == {"expired to pool": 300}
+    history.later(seconds=1)
+    assert moved(history.do(ForfeitLots(HOLDER, date(2028, 3, 30)))) == {"expired to pool": 300}
     assert history.balance("issuer:pool:90") == 700
+
+
+@pytest.mark.parametrize(("since", "falls"), [(date(2027, 3, 30), True), (date(2027, 3, 31), False)])
+def test_a_late_walk_lets_fall_what_had_its_day_since_the_walk_before_it(since: date, falls: bool) -> None:
+    history = french(vintage(2026, 700), at="2027-04-15T12:00:00")
+    history.do(EXPIRE)
+    due = vintages.due(history.position, since, date(2027, 4, 15), PRODUCTS)
+    assert due == ((ForfeitLots,) if falls else ())
+    if falls:
+        assert moved(history.do(ForfeitLots(HOLDER, since))) == {"expired to pool": 700}
+    else:
+        with pytest.raises(NothingDue):
+            history.do(ForfeitLots(HOLDER, since))
+
+
+def test_what_enters_a_ledger_after_its_day_has_passed_is_there_to_be_told_of() -> None:
+    """Vouchers of the year before, entered in May: the answer is that they expired, not that there were none."""
+    history = french(vintage(2025, 3000), at="2026-05-12T12:30:00")
+    history.do(EXPIRE)
+    with pytest.raises(NothingDue):
+        history.do(ForfeitLots(HOLDER, date(2026, 5, 12)))
+    assert history.do(purchase(1000, reference="lunch")).reply.reason is Reason.VINTAGE_EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("last", "days"),
+    [
+        (date(2027, 5, 12), ["2027-08-13", "2028-08-13", "2029-08-13"]),
+        (date(2027, 11, 28), ["2028-02-29", "2029-02-28", "2030-02-28", "2031-02-28", "2032-02-29"]),
+    ],
+    ids=["lunch", "of 29 February"],
+)
+def test_a_lot_has_one_day_a_year_to_fall_on(last: date, days: list[str]) -> None:
+    [row] = PLUXEE.products[0].forfeits
+    every = (last + timedelta(days=number) for number in range(int(365.25 * len(days)) + 60))
+    falls = [f"{day}" for day in every if row.falls_within(last, day - timedelta(days=1), day)]
+    assert falls == days
+
+
+rows = st.sampled_from([row for product in PRODUCTS for row in product.forfeits])
+last_days = st.dates(date(2024, 1, 1), date(2030, 12, 31))
+spans = st.lists(st.dates(date(2024, 1, 1), date(2040, 12, 31)), min_size=3, max_size=3).map(sorted)
+
+
+@given(rows, last_days, spans)
+def test_what_has_a_day_to_fall_on_in_a_span_has_it_in_one_of_its_parts(
+    row: Forfeit, last: date, span: list[date]
+) -> None:
+    """However walks divide the time, no day is left out, and none is counted twice."""
+    begins, between, ends = span
+    parts = row.falls_within(last, begins, between), row.falls_within(last, between, ends)
+    assert row.falls_within(last, begins, ends) == any(parts)
+    assert not row.falls_within(last, begins, begins)
+    assert not row.falls_within(last, begins, min(ends, row.falls(last) - timedelta(days=1)))
+    if (ends - max(begins, row.falls(last))).days > DAYS_MAX:
+        assert row.falls_within(last, begins, ends), "each year has its day"
 
 
 def test_a_product_without_a_row_waits_for_ever() -> None:
@@ -529,9 +594,6 @@ def test_what_the_sweep_moved_and_is_valid_here_is_spent_before_the_next_vintage
 # What is due, for the walk
 
 
-PRODUCTS: tuple[Product, ...] = (*APETIZ.products, *PLUXEE.products)
-
-
 @pytest.mark.parametrize(
     ("day", "due"),
     [
@@ -543,15 +605,15 @@ PRODUCTS: tuple[Product, ...] = (*APETIZ.products, *PLUXEE.products)
 )
 def test_the_walk_is_told_what_is_due(day: date, due: tuple[type, ...]) -> None:
     at = position(vintage(2026, 700), Lot("92", "for ever", day, date.max, Cents(1)))
-    assert vintages.due(at, day, PRODUCTS) == due
-    assert vintages.due(position(), day, PRODUCTS) == ()
+    assert vintages.due(at, day - timedelta(days=1), day, PRODUCTS) == due
+    assert vintages.due(position(), day - timedelta(days=1), day, PRODUCTS) == ()
 
 
 def test_nothing_is_due_again_before_what_waits_falls() -> None:
-    history = expired()
-    days = (date(2027, 3, 1) + timedelta(days=number) for number in range(30))
-    assert {vintages.due(history.position, day, PRODUCTS) for day in days} == {()}
-    assert vintages.due(history.position, date(2027, 3, 31), PRODUCTS) == (ForfeitLots,)
+    history, first = expired(), date(2027, 3, 1)
+    days = (first + timedelta(days=number) for number in range(30))
+    assert {vintages.due(history.position, first, day, PRODUCTS) for day in days} == {()}
+    assert vintages.due(history.position, first, date(2027, 3, 31), PRODUCTS) == (ForfeitLots,)
 
 
 def test_a_position_written_before_reactivations_were_counted_is_read_still() -> None:

@@ -24,11 +24,12 @@ from authz.decision.commands import (
     Load,
     ReactivateLot,
 )
-from authz.decision.outcomes import Outcome, Reply
+from authz.decision.outcomes import Outcome, Reason, Reply
 from authz.decision.programme import Programme
 from authz.decision.reference import Merchant
 from authz.decision.refused import NothingDue, Refused
 from authz.decision.standing import Effect
+from ledger import accounts
 from ledger.values import Cents, Lot
 from tests.decision.history import REFUNDING, History
 from tests.decision.world import (
@@ -123,10 +124,13 @@ class GiveBack(NamedTuple):
     amount: int
 
 
+Kind = type[ExpireLots] | type[ForfeitLots] | type[LapseHolds]
+
+
 class Age(NamedTuple):
     """The walk comes by."""
 
-    command: type[ExpireLots] | type[ForfeitLots] | type[LapseHolds]
+    command: Kind
 
 
 class Ask(NamedTuple):
@@ -139,7 +143,7 @@ Happening = Wait | Credit | Pay | Tell | Complete | Undo | GiveBack | Age | Ask
 amounts, any_of, wheres = st.integers(1, 1500), st.integers(0, 5), st.integers(0, 2)
 paying: st.SearchStrategy[Happening] = st.one_of(
     st.builds(Wait, st.sampled_from([1, 3, 5, 12, 24, 60])),
-    st.builds(Wait, st.sampled_from([1, 3, 5, 12, 24, 60, 24 * 12, 24 * 17, 24 * 80])),
+    st.builds(Wait, st.sampled_from([1, 3, 5, 12, 24, 60, 24 * 12, 24 * 17, 24 * 80, 24 * 366])),
     st.builds(Credit, wheres, amounts),
     st.builds(Pay, amounts, wheres, st.booleans()),
     st.builds(Pay, amounts, wheres, st.booleans()),
@@ -163,6 +167,12 @@ class Life:
         loaded = (replace(country.lots[0], amount=Cents(2000)), replace(country.lots[1], amount=Cents(1000)))
         self.history = History(*loaded, at=START, programme=country.programme)
         self.requests: list[str] = []
+        self.walked = self.today
+        """The day of the newest walk that let lots fall."""
+
+    @property
+    def today(self) -> date:
+        return local_day(self.history.instant, self.country.programme.zone)
 
     def happen(self, what: Happening) -> Outcome | None:
         """Let it happen. None: nothing can."""
@@ -207,7 +217,7 @@ class Life:
                 back = refund(amount, named, product=self.country.product, reference=self._next())
                 return self.history.do(back, merchant=self.country.merchants[0])
             case Age(command):
-                return self.do(command(HOLDER))
+                return self.sweep(command)
             case Ask(which):
                 asks = ExchangeLot if self.country is FRANCE else ReactivateLot
                 return self.do(asks(HOLDER, self.country.product, self.country.lots[which % 3].name))
@@ -220,9 +230,12 @@ class Life:
         except Refused:
             return None
 
-    def sweep(self, *walks: type[ExpireLots] | type[ForfeitLots] | type[LapseHolds]) -> None:
-        for command in walks:
-            self.do(command(HOLDER))
+    def sweep(self, kind: Kind) -> Outcome | None:
+        """Do what is due of a kind."""
+        if issubclass(kind, ForfeitLots):
+            since, self.walked = self.walked, self.today
+            return self.do(kind(HOLDER, since))
+        return self.do(kind(HOLDER))
 
     def _next(self) -> str:
         self.requests.append(f"request {len(self.requests)}")
@@ -273,12 +286,13 @@ def test_what_was_done_by_the_date_is_not_due_again_and_nothing_is_left_undone(
     living = Life(country)
     for what in life:
         living.happen(what)
-    living.sweep(ExpireLots, ForfeitLots)
-    position, instant = living.history.position, living.history.instant
-    for command in (ExpireLots(HOLDER), ForfeitLots(HOLDER)):
+    since = living.walked
+    for kind in (ExpireLots, ForfeitLots):
+        living.sweep(kind)
+    for command in (ExpireLots(HOLDER), ForfeitLots(HOLDER, since), ForfeitLots(HOLDER, living.walked)):
         with pytest.raises(NothingDue):
             living.history.do(command)
-    assert vintages.due(position, local_day(instant, country.programme.zone), country.programme.products) == ()
+    assert vintages.due(living.history.position, since, living.today, country.programme.products) == ()
 
 
 @given(countries, lives)
@@ -286,10 +300,9 @@ def test_what_is_said_to_be_due_is(country: Country, life: Sequence[Happening]) 
     living = Life(country)
     for what in life:
         living.happen(what)
-        today = local_day(living.history.instant, country.programme.zone)
-        due = vintages.due(living.history.position, today, country.programme.products)
-        for command in due:
-            assert living.do(command(HOLDER)) is not None
+        due = vintages.due(living.history.position, living.walked, living.today, country.programme.products)
+        for kind in due:
+            assert living.sweep(kind) is not None
 
 
 @given(countries, unswept_lives, st.data())
@@ -305,7 +318,8 @@ def test_whether_the_sweep_came_by_changes_no_answer_and_no_money(
             swept.sweep(LapseHolds)
         assert _answer(swept.happen(what)) == _answer(alone.happen(what))
     for living in (swept, alone):
-        living.sweep(LapseHolds, ExpireLots)
+        living.sweep(LapseHolds)
+        living.sweep(ExpireLots)
     assert +swept.history.balances == +alone.history.balances
     assert swept.history.position.purse == alone.history.position.purse
     assert swept.history.position.reactivations == alone.history.position.reactivations
@@ -315,18 +329,72 @@ def test_whether_the_sweep_came_by_changes_no_answer_and_no_money(
 def test_what_is_due_may_be_done_in_any_order(
     country: Country,
     life: Sequence[Happening],
-    order: list[type[ExpireLots] | type[ForfeitLots] | type[LapseHolds]],
+    order: list[Kind],
 ) -> None:
     one, other = Life(country), Life(country)
     for what in life:
         one.happen(what)
         other.happen(what)
-    one.sweep(LapseHolds, ExpireLots, ForfeitLots)
-    other.sweep(*order)
-    other.sweep(*order)
+    for living, kinds in ((one, (LapseHolds, ExpireLots, ForfeitLots)), (other, (*order, *order))):
+        for kind in kinds:
+            living.sweep(kind)
     assert one.history.position.purse == other.history.position.purse
     assert +one.history.balances == +other.history.balances
 
 
+@given(countries, unswept_lives, st.data())
+@settings(max_examples=150)
+def test_when_a_walk_lets_lots_fall_changes_what_nobody_can_have_any_more_and_nothing_else(
+    country: Country, life: Sequence[Happening], data: st.DataObject
+) -> None:
+    """Walks at any times against a single one at the end: the same approvals of the same money.
+
+    A refusal may say that there is nothing, instead of that it expired. And what came back to a lot between its day
+    and a late walk falls with it: that walk lets fall no less, and what it has more still waits where walks were early.
+    """
+    walked, late = Life(country), Life(country)
+    for what in life:
+        if data.draw(st.booleans()):
+            walked.sweep(ForfeitLots)
+        assert _but_for_what_fell(walked.happen(what)) == _but_for_what_fell(late.happen(what))
+    for living in (walked, late):
+        for kind in (LapseHolds, ExpireLots, ForfeitLots):
+            living.sweep(kind)
+    pool = accounts.pool(country.product)
+    assert walked.history.balances[pool] <= late.history.balances[pool]
+    for kept in ("holder:", "hold:", "acquirer:", "issuer:f"):
+        assert walked.history.balance(kept) == late.history.balance(kept)
+    assert walked.history.position.purse.lots == late.history.position.purse.lots
+    assert set(late.history.position.purse.expired) <= set(walked.history.position.purse.expired)
+
+
+@given(countries, unswept_lives)
+def test_a_walk_lets_fall_all_that_waits_of_a_lot_that_had_its_day_and_nothing_else_does(
+    country: Country, life: Sequence[Happening]
+) -> None:
+    living = Life(country)
+    product = country.programme.product(country.product)
+    assert product is not None
+    [row] = product.forfeits
+    for what in life:
+        pool = living.history.balance("issuer:pool")
+        living.happen(what)
+        living.sweep(ExpireLots)
+        assert living.history.balance("issuer:pool") == pool
+        since, waits = living.walked, living.history.position.purse.expired
+        living.sweep(ForfeitLots)
+        stays = tuple(lot for lot in waits if not row.falls_within(lot.valid_until, since, living.today))
+        assert living.history.position.purse.expired == stays
+        assert living.history.balance("issuer:pool") - pool == sum(lot.amount for lot in waits if lot not in stays)
+
+
 def _answer(outcome: Outcome | None) -> Reply | None:
     return None if outcome is None else outcome.reply
+
+
+def _but_for_what_fell(outcome: Outcome | None) -> Reply | None:
+    """The answer, whichever of the two it says of money that isn't there."""
+    reply = _answer(outcome)
+    if reply is None or reply.reason is not Reason.VINTAGE_EXPIRED:
+        return reply
+    return replace(reply, reason=Reason.NO_FUNDS)

@@ -8,18 +8,21 @@ from typing import Any
 import pytest
 
 from authz.decision.commands import Load, RegisterMerchant
-from authz.decision.outcomes import Reason
-from authz.decision.reference import VINTAGES_PASSBOOK, Merchant
+from authz.decision.outcomes import Reason, State
+from authz.decision.reference import VINTAGES_PASSBOOK, Merchant, Walked
 from authz.engine import bulk, vintages
+from authz.engine.passbooks import decode_state
 from ledger import accounts
 from ledger.store import LedgerError, Unavailable
 from ledger.values import Cents, HolderId
+from tests.engine.messages import reversal
 from tests.engine.world import Barrier, House, World, holder_of, turns
 
 MIDNIGHT = datetime(2027, 2, 28, 23, tzinfo=UTC)
 """1 March 2027 begins in Paris: vintage 2026 is over."""
 FALLEN = datetime(2027, 3, 30, 22, tzinfo=UTC)
-"""31 March 2027 begins in Paris, summer time: what waits of vintage 2026 is the issuer's."""
+"""31 March 2027 begins in Paris, summer time: what waits of vintage 2026 falls to the issuer."""
+A_YEAR_LATER = datetime(2028, 3, 30, 22, tzinfo=UTC)
 JUST_BEGUN = datetime(2028, 2, 29, 23, 0, 30, tzinfo=UTC)
 GUADELOUPE = Merchant("FR0000000000971", "Chez Rosine", "5812", "FR-971", "America/Guadeloupe", ("90",))
 HOLDERS = 5
@@ -36,7 +39,10 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def holders(house: House) -> list[str]:
-    return [await house.enrol(number, LOADED) for number in range(1, HOLDERS + 1)]
+    """Five, on whom the ledger's first walk has looked in."""
+    pans = [await house.enrol(number, LOADED) for number in range(1, HOLDERS + 1)]
+    await house.engine.age_lots()
+    return pans
 
 
 def done(world: World, kind: str) -> list[HolderId | None]:
@@ -81,10 +87,65 @@ async def test_what_nobody_asked_for_falls_to_the_pool_from_midnight_and_not_bef
 
 @pytest.mark.usefixtures("holders")
 async def test_days_that_were_missed_are_done_together(world: World, house: House) -> None:
-    world.clock.wait_at(FALLEN + timedelta(days=400))
+    """The engine was off on 1 and on 31 March: what had its day since the walk before falls late."""
+    world.clock.wait_at(FALLEN + timedelta(days=15))
     await house.engine.age_lots()
     assert (done(world, "expiry"), done(world, "forfeit")) == (ALL, ALL)
     assert balance(world, accounts.pool("90")) == LOADED * HOLDERS
+
+
+async def test_what_comes_back_after_the_fall_waits_for_the_same_day_of_the_next_year(
+    world: World, house: House, holders: list[str]
+) -> None:
+    paid = world.request(holders[0], 1_000)
+    assert (await house.pay(paid)).reason is Reason.APPROVED
+    world.clock.wait_at(FALLEN)
+    await house.engine.age_lots()
+    await house.pay(reversal(world, holders[0], paid))
+    for at in (FALLEN + timedelta(days=1), A_YEAR_LATER - timedelta(microseconds=1)):
+        world.clock.wait_at(at)
+        await house.engine.age_lots()
+        assert waits(world) == [1_000, 0, 0, 0, 0]
+        assert done(world, "forfeit") == ALL
+    world.clock.wait_at(A_YEAR_LATER)
+    await house.engine.age_lots()
+    assert done(world, "forfeit") == [*ALL, ALL[0]]
+    assert balance(world, accounts.pool("90")) == LOADED * HOLDERS
+
+
+async def test_what_had_its_day_before_the_ledgers_first_walk_waits_for_the_next_year(
+    world: World, house: House
+) -> None:
+    """A ledger that begins late, and is given vouchers of the year before: they are there to be told of."""
+    world.clock.wait_at(FALLEN + timedelta(days=42))
+    pan = await house.enrol(1, LOADED)
+    await house.engine.age_lots()
+    assert walked(world) == Walked(date(2027, 5, 12), None, date(2027, 5, 12))
+    assert balance(world, accounts.expired(ALL[0], "90", "2026")) == LOADED
+    assert (await house.pay(world.request(pan))).reason is Reason.VINTAGE_EXPIRED
+    world.clock.wait_at(A_YEAR_LATER)
+    await house.engine.age_lots()
+    assert balance(world, accounts.pool("90")) == LOADED
+
+
+@pytest.mark.usefixtures("holders", "small_steps")
+async def test_what_a_walk_of_the_day_did_not_come_to_falls_on_the_next(world: World, house: House) -> None:
+    """It was cut off on 31 March behind two holders. What is noted next is still the walk before it."""
+    world.clock.wait_at(FALLEN - timedelta(days=1))
+    await house.engine.age_lots()
+    world.clock.wait_at(FALLEN)
+    house.store.passbooks = cut(house, looks=1)
+    with pytest.raises(LedgerError):
+        await house.engine.age_lots()
+    assert done(world, "forfeit") == ALL[:2]
+    assert walked(world) == Walked(date(2027, 3, 31), ALL[1], date(2027, 3, 30))
+    await house.crash()
+    house = await world.open()
+    for days in (1, 2):
+        world.clock.wait_at(FALLEN + timedelta(days=days))
+        await house.engine.age_lots()
+        assert done(world, "forfeit") == ALL
+    assert walked(world) == Walked(date(2027, 4, 2), None, date(2027, 4, 1))
 
 
 @pytest.mark.usefixtures("holders")
@@ -107,22 +168,14 @@ async def test_a_day_that_is_walked_twice_changes_nothing(world: World, house: H
     """The note that it was done is lost, as in a ledger restored to before it: every command is found done."""
     world.clock.wait_at(MIDNIGHT)
     await house.engine.age_lots()
-    await house.chores.walk._walk(date(2027, 3, 1), "")
+    await house.chores.walk._walk(date(2027, 3, 1), date(2026, 5, 12), "")
     assert done(world, "expiry") == ALL
 
 
 @pytest.mark.usefixtures("holders", "small_steps")
 async def test_killed_in_the_middle_it_resumes_behind_its_last_note(world: World, house: House) -> None:
     world.clock.wait_at(MIDNIGHT)
-    passbooks, looks = house.store.passbooks, []
-
-    async def twice(*arguments: object) -> Any:
-        looks.append(arguments)
-        if len(looks) > 1:
-            raise Unavailable("the database can't be reached")
-        return await passbooks(*arguments)
-
-    house.store.passbooks = twice
+    house.store.passbooks = cut(house, looks=1)
     with pytest.raises(LedgerError):
         await house.engine.age_lots()
     assert done(world, "expiry") == ALL[:2]
@@ -257,7 +310,7 @@ async def test_it_runs_by_itself_when_midnight_has_passed(
     await turns()
     world.clock.wait_at(MIDNIGHT)
     async with asyncio.timeout(10):
-        while done(world, "walk") == [] or len(done(world, "expiry")) < HOLDERS:  # noqa: ASYNC110
+        while len(done(world, "expiry")) < HOLDERS:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     assert done(world, "expiry") == ALL
 
@@ -274,10 +327,20 @@ def passbooks_read(house: House) -> list[str]:
     return behind
 
 
-def cut(house: House) -> Any:
-    """A look over the passbooks that fails."""
+def cut(house: House, looks: int = 0) -> Any:
+    """A look over the passbooks that fails, after so many that don't."""
+    passbooks, left = house.store.passbooks, iter(range(looks))
 
-    async def down(*_: object) -> Any:
-        raise Unavailable("the database can't be reached")
+    async def goes_down(*arguments: object) -> Any:
+        if next(left, None) is None:
+            raise Unavailable("the database can't be reached")
+        return await passbooks(*arguments)
 
-    return down
+    return goes_down
+
+
+def walked(world: World) -> State:
+    """What the walk noted last."""
+    [newest] = [one for one in world.records() if one.entry.holder == VINTAGES_PASSBOOK][-1:]
+    assert newest.entry.position is not None
+    return decode_state(VINTAGES_PASSBOOK, newest.entry.position)

@@ -104,10 +104,13 @@ class Book:
             if last < today:
                 self.expired[vintage] += self.vouchers.pop(vintage, 0)
 
-    def forfeit(self, today: date) -> int:
-        """What nobody asked for goes to the pool: how much."""
-        fallen = [name for name, (_, last) in VINTAGES.items() if last + timedelta(days=FORFEITED_DAYS) <= today]
-        return sum(self.expired.pop(vintage, 0) for vintage in fallen)
+    def forfeit(self, since: date, today: date) -> int:
+        """What nobody asked for goes to the pool on its day, if no walk was through for that day: how much.
+
+        A year later there would be another such day: time doesn't move so far.
+        """
+        days = {name: last + timedelta(days=FORFEITED_DAYS) for name, (_, last) in VINTAGES.items()}
+        return sum(self.expired.pop(vintage, 0) for vintage, day in days.items() if since < day <= today)
 
     def exchange(self, vintage: str, today: date) -> bool:
         """Get as much of the next vintage, if it is asked for in time."""

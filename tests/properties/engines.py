@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from authz.decision.commands import ExchangeLot, Load, Payment
+from authz.decision.commands import ExchangeLot, Load, NoteWalk, Payment
 from authz.decision.outcomes import Reason, Reply
 from authz.decision.position import Position
 from authz.decision.refused import Refused
@@ -59,7 +59,7 @@ class Engines:
 
     async def open(self, **limits: int) -> None:
         self._limits = limits
-        self.house: House = await self.world.open(**limits)
+        self.house: House = await self.world.open(None, **limits)
         await self.house.furnish()
         self.pans = {number: await self.house.enrol(number, LOADED) for number in HOLDERS}
         for number in HOLDERS:
@@ -79,7 +79,7 @@ class Engines:
 
     async def restart(self, *, gracefully: bool) -> None:
         await (self.house.engine.stop() if gracefully else self.house.crash())
-        self.house = await self.world.open(**self._limits)
+        self.house = await self.world.open(None, **self._limits)
 
     async def load(self, number: int, cents: int) -> None:
         """More of the younger vintage."""
@@ -96,13 +96,14 @@ class Engines:
 
     async def age(self) -> None:
         """Behind a walk that came by everybody, nothing is left that was due."""
-        before = self.world.records()[-1].seq
+        before = self.model.walked
         await self.house.engine.age_lots()
         self.follow(())
-        if any(one.entry.kind == "walk" for one in self.world.records()[before:]):
+        assert self.model.walked == self.today
+        if before != self.today:
             for book in self.model.books.values():
                 assert not any(cents for name, cents in book.vouchers.items() if VINTAGES[name][1] < self.today)
-                assert not deepcopy(book).forfeit(self.today)
+                assert not deepcopy(book).forfeit(before or self.today, self.today)
 
     async def exchange(self, number: int, vintage: str) -> None:
         """It is given to whoever asks in time, of what is over."""
@@ -180,6 +181,12 @@ class Engines:
                 named = decode_inputs(entry.request).command
                 vintage, cents = getattr(named, "lot", ""), getattr(named, "amount", 0)
                 self.model.age(entry.kind, int(entry.holder[1:]), vintage, cents, entry.at)
+            elif entry.kind == "walk":
+                noted = decode_inputs(entry.request).command
+                assert isinstance(noted, NoteWalk)
+                assert noted.walked.after is None, "so few holders need no note on the way"
+                assert noted.walked.since == (self.model.walked or noted.walked.day)
+                self.model.walked = noted.walked.day
             elif entry.kind in PAYMENTS:
                 command = decode_inputs(entry.request).command
                 assert isinstance(command, Payment)

@@ -59,6 +59,8 @@ class Model:
         self.payable: Counter[str] = Counter()
         self.exceptions: Counter[str] = Counter()
         self.pool = 0
+        self.walked: date | None = None
+        """The day for which the newest walk was through."""
         self.asked: dict[Key, Ask] = {}
         self.told: dict[Key, Told] = {}
         self.opened: dict[str, date] = {}
@@ -94,7 +96,8 @@ class Model:
             case "load":
                 book.vouchers[vintage] += cents
             case "forfeit":
-                self.pool += book.forfeit(today)
+                assert self.walked is not None, "the ledger's first walk lets nothing fall"
+                self.pool += book.forfeit(self.walked, today)
             case "exchange":
                 assert book.exchange(vintage, today)
 

@@ -113,7 +113,7 @@ def run(sequences: int) -> None:
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
-    run_state_machine_as_test(Machine, settings=chosen)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Machine, settings=chosen)
 
 
 def test_every_message_in_any_order() -> None:
