@@ -5,15 +5,17 @@ that the rules, on the inputs that each record holds, come to what it says. Noth
 for each record, only what stood before it.
 """
 
+import asyncio
 from collections import ChainMap
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 
 import asyncpg
 import msgspec
 from msgspec import Struct
 
-from authz.decision.commands import UNDOING, Command, Payment, Totals
+from authz.decision.commands import UNDOING, CardId, Payment, Totals
 from authz.decision.decide import decide
 from authz.decision.outcomes import Outcome, State
 from authz.decision.reference import merchant_passbook
@@ -33,6 +35,8 @@ from ledger.store import IDENTITIES_A_CALL_MAX, Line, Store
 from ledger.values import Entry, HolderId, Identity, Partition, Seq
 
 ASIDE_CONNECTIONS_MAX = 2
+TURN_EVERY_RECORDS = 100
+"""How often the loop gets a turn, to take in what is read ahead."""
 PASSBOOKS_MAX = 20_000
 """Passbooks in memory: more than a chunk of records can rest on. The rest are read again when they are needed."""
 
@@ -78,16 +82,14 @@ async def replay(url: str, progress: Progress | None = None) -> Difference | Rep
         async with reader(url) as connection, reader(url) as aside:
             for partition, head in (await heads(connection)).items():
                 again = Rereading(store, partition, partial(_lines_at, aside, partition))
-                async for chunk in chunks(connection, partition, head):
-                    entries = [(Seq(row["seq"]), entry_of(row, transfers)) for row, transfers in chunk]
-                    await again.prepare(entries)
-                    for seq, recorded in entries:
-                        what = await _differs(again, seq, recorded)
-                        if what is not None:
-                            return Difference(partition, seq, what)
-                    records += len(entries)
-                    if progress is not None:
-                        progress(partition, entries[-1][0], head)
+                async with aclosing(chunks(connection, partition, head)) as read:
+                    async for chunk in read:
+                        entries = [(Seq(row["seq"]), entry_of(row, transfers)) for row, transfers in chunk]
+                        if differing := await _first_that_differs(again, entries):
+                            return Difference(partition, *differing)
+                        records += len(entries)
+                        if progress is not None:
+                            progress(partition, entries[-1][0], head)
     finally:
         await store.close()
     return Replayed(records)
@@ -100,16 +102,28 @@ async def _lines_at(
     return {HolderId(row["holder"]): Line(Seq(row["seq"]), row["position"]) for row in rows}
 
 
+async def _first_that_differs(again: "Rereading", entries: Sequence[tuple[Seq, Entry]]) -> tuple[Seq, str] | None:
+    """Name the first of some records that comes out otherwise, and in what; None: none does."""
+    await again.prepare(entries)
+    for number, (seq, recorded) in enumerate(entries):
+        if what := await _differs(again, seq, recorded):
+            return seq, what
+        if not number % TURN_EVERY_RECORDS:
+            await asyncio.sleep(0)
+    return None
+
+
 async def _differs(again: "Rereading", seq: Seq, recorded: Entry) -> str | None:
     """Say in what a record comes out otherwise; None: in nothing."""
     try:
         entry = await again.decide(seq, recorded)
     except Undecidable as error:
         return str(error)
-    for name in ("kind", "reply", "reason", "holder", "transfers", "position", "identities", "request"):
-        if getattr(entry, name) != getattr(recorded, name):
-            return f"its {name} would be another now"
-    return None
+    if entry == recorded:
+        return None
+    fields = ("kind", "reply", "reason", "holder", "transfers", "position", "identities", "request")
+    name = next(name for name in fields if getattr(entry, name) != getattr(recorded, name))
+    return f"its {name} would be another now"
 
 
 class Rereading:
@@ -149,8 +163,7 @@ class Rereading:
 
     async def _recall(self, names: Iterable[HolderId | None]) -> None:
         """Bring back the newest lines of passbooks that aren't in memory: at most a chunk's."""
-        missing = self._missing(names)
-        if missing:
+        if missing := self._missing(names):
             assert self._lines_at is not None, "more passbooks than memory holds, and no way to read them again"
             for name, line in (await self._lines_at(missing)).items():
                 self._books.put(name, line)
@@ -159,8 +172,14 @@ class Rereading:
         """Make the entry that the inputs of a recorded one come to now. Raises `Undecidable`."""
         inputs = _inputs(recorded)
         command = inputs.command
-        books = await self._read(command, recorded.holder)
-        used = tuple(0 if book is None else book.seq for book in books)
+        merchant = card = None
+        if isinstance(command, Payment):
+            merchant, card = merchant_passbook(command.origin.merchant_id), command.card
+        names, books = self._read(recorded.holder, merchant, card)
+        while None in books and self._missing(names):
+            await self._recall(names)
+            names, books = self._read(recorded.holder, merchant, card)
+        used = tuple([0 if book is None else book.seq for book in books])
         if used != inputs.used:
             raise Undecidable(f"it rests on the records {inputs.used}, where {used} were the newest")
         if isinstance(command, Totals):
@@ -177,21 +196,18 @@ class Rereading:
             raise Undecidable(f"its command is refused: {refused}") from None
         return self._entry(seq, recorded, inputs, outcome, trail)
 
-    async def _read(self, command: Command, holder: HolderId | None) -> list[Passbook | None]:
-        """Find the passbooks that a decision reads, and bring back those that aren't in memory."""
-        merchant = card = None
-        if isinstance(command, Payment):
-            merchant, card = merchant_passbook(command.origin.merchant_id), command.card
-        while True:
-            names = passbooks_read(holder, merchant, card, self._state)
-            books = [None if name is None else self._books.get(name) for name in names]
-            if not (None in books and self._missing(names)):
-                return books
-            await self._recall(names)
+    def _read(
+        self, holder: HolderId | None, merchant: HolderId | None, card: CardId | None
+    ) -> tuple[Sequence[HolderId | None], list[Passbook | None]]:
+        """Find the passbooks that a decision reads, as far as they are in memory."""
+        names = passbooks_read(holder, merchant, card, self._state)
+        return names, [None if name is None else self._books.get(name) for name in names]
 
     def _missing(self, names: Iterable[HolderId | None]) -> list[Seq]:
         """The newest records of those passbooks that aren't in memory."""
         known = self._newest
+        if len(known) == len(self._books):
+            return []
         return [known[name] for name in names if name is not None and name in known and self._books.get(name) is None]
 
     def _entry(self, seq: Seq, recorded: Entry, inputs: Inputs, outcome: Outcome, trail: Trail | None) -> Entry:
@@ -202,7 +218,7 @@ class Rereading:
             self._newest[outcome.holder] = seq
             book = self._books.put(outcome.holder, None)
             book.seq, book.state = seq, outcome.state
-        seqs = () if trail is None else tuple(known.seq for known in trail.records)
+        seqs = () if trail is None else tuple([known.seq for known in trail.records])
         return Entry(
             at=recorded.at,
             kind=kind_of(inputs.command),
@@ -277,7 +293,7 @@ def _inputs(recorded: Entry) -> Inputs:
 def _identities(recorded: Entry, inputs: Inputs, outcome: Outcome) -> tuple[Identity, ...]:
     """The keys of a record. Its own can't be made again without the card's number, those of its effects can."""
     effects = effects_of(outcome)
-    own = tuple(key for key in recorded.identities if key not in effects)
+    own = recorded.identities[: len(recorded.identities) - len(effects)]
     if isinstance(inputs.command, Payment) and own[1:] != (key_of(inputs.command.reference),):
         return effects
     return (*own, *effects)

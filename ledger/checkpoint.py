@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ledger.fingerprints import PRIME
+from ledger.fingerprints import SECRETS
 from ledger.signing import Signer
 from ledger.store import LedgerError
 from ledger.values import Epoch, Partition, Seq
@@ -78,7 +78,7 @@ class CheckpointFile:
         self._signer = signer
         self._checkpoint = self._read()
         seed = blake2b(signer.sign(_SALT_MEANING + self._checkpoint.salt.encode()), digest_size=32).digest()
-        self.key = int.from_bytes(seed) % PRIME
+        self.key = int.from_bytes(seed) % SECRETS
         """Of the fingerprints, the same in every run."""
 
     def place(self, partition: Partition) -> Place | None:

@@ -5,22 +5,27 @@ random. Two different sets of n keys have the same one with a chance of at most 
 """
 
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator
 
 import asyncpg
 
-from ledger.reading import BEFORE_ALL
+from ledger.reading import BEFORE_ALL, read_ahead
 from ledger.values import Partition, Seq, unpack_identities
 
 CHUNK_IDENTITIES_MAX = 10_000
 CHUNK_RECORDS_MAX = 2_000
 
-PRIME = 2**256 + 297
-"""The first above 2²⁵⁶: a key's 24 bytes and its record's number in 8 are one number below it."""
+_PRIME_BITS = 266
+PRIME: int = 2**_PRIME_BITS - 3
+"""Modulo it, 2²⁶⁶ is 3: to reduce is to add. x is a record's number in 8 bytes and a key in 24, r is below `SECRETS`:
+their sum is small enough for one addition to bring a product of it back to some 266 bits."""
+SECRETS: int = 2**256
+_LOW_BITS: int = 2**_PRIME_BITS - 1
 
 # One value a chunk: to make rows of them would cost more than all the rest.
 _TABLE = """
-SELECT string_agg(int8send(i.stamp) || i.digest || int8send(i.seq), ''::bytea ORDER BY i.stamp, i.digest)
+SELECT string_agg(int8send(i.seq) || int8send(i.stamp) || i.digest, ''::bytea ORDER BY i.stamp, i.digest),
+       bool_and(i.seq > $5 AND i.seq <= $6)
   FROM (
        SELECT stamp, digest, seq FROM ledger.identity
         WHERE partition = $1 AND (stamp, digest) > ($2, $3) ORDER BY stamp, digest LIMIT $4
@@ -47,40 +52,44 @@ SELECT min(asked.seq) FROM unnest($2::bigint[], $3::bytea[]) AS asked (seq, key)
  WHERE NOT coalesce(position(asked.key IN record.identities) % 24 = 1, false)"""
 
 _KEY_BYTES = 24
-_SEQ_BITS = 64
-_SEQ_MASK = (1 << _SEQ_BITS) - 1
+_KEY_BITS = 8 * _KEY_BYTES
 _ROW = struct.Struct(">32s")
-_COLUMNS = struct.Struct(">24sq")
-_LAST = struct.Struct(">q16sq")
+_COLUMNS = struct.Struct(">q24s")
+_LAST = struct.Struct(">q16s")
+"""A key, with which the last row of a chunk ends."""
+_UNKNOWN = "an identity names it that it doesn't have"
 
 
 class Fingerprint:
-    """A fingerprint of identities, each with its record, and how many there are. `key` is random, below `PRIME`."""
+    """A fingerprint of identities, each with its record, and how many there are. `key` is random, below `SECRETS`."""
 
     def __init__(self, key: int, product: int = 1, count: int = 0) -> None:
         self._key = key
-        self.product = product
+        self._product = product
         self.count = count
+
+    @property
+    def product(self) -> int:
+        """The number, below `PRIME`."""
+        return self._product % PRIME
 
     def add(self, packed: bytes, seq: Seq) -> None:
         """Take in the packed identities of a record."""
-        base, product = self._key + seq, self.product
+        base, product = self._key + (seq << _KEY_BITS), self._product
         for at in range(0, len(packed), _KEY_BYTES):
-            one = int.from_bytes(packed[at : at + _KEY_BYTES]) << _SEQ_BITS
-            product = product * (base + one) % PRIME
-        self.product = product
+            product *= base + int.from_bytes(packed[at : at + _KEY_BYTES])
+            product = (product & _LOW_BITS) + 3 * (product >> _PRIME_BITS)
+        self._product = product
         self.count += len(packed) // _KEY_BYTES
 
-    def add_rows(self, joined: bytes, after: Seq, through: Seq) -> None:
-        """Take in joined rows of the table, each a packed key and its record's number, if `after` < it <= `through`."""
-        key, product, count = self._key, self.product, 0
+    def add_rows(self, joined: bytes) -> None:
+        """Take in joined rows of the table."""
+        key, product = self._key, self._product
         for (row,) in _ROW.iter_unpack(joined):
-            one = int.from_bytes(row)
-            if after < one & _SEQ_MASK <= through:
-                product = product * (key + one) % PRIME
-                count += 1
-        self.product = product
-        self.count += count
+            product *= key + int.from_bytes(row)
+            product = (product & _LOW_BITS) + 3 * (product >> _PRIME_BITS)
+        self._product = product
+        self.count += len(joined) // _ROW.size
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Fingerprint):
@@ -93,34 +102,73 @@ class Fingerprint:
 class Identities:
     """A partition's table of identities: one ordered pass over it, and slower ones that name what is wrong.
 
-    What is asked about are identities of the records `after` < seq <= `through`.
+    What is asked about are identities of the records `after` < seq <= `through`. One connection reads ahead, `aside`
+    looks up meanwhile.
     """
 
-    def __init__(self, connection: asyncpg.Connection, partition: Partition, after: Seq, through: Seq) -> None:
+    def __init__(
+        self, connection: asyncpg.Connection, aside: asyncpg.Connection, partition: Partition, after: Seq, through: Seq
+    ) -> None:
         self._connection = connection
+        self._aside = aside
         self._partition = partition
         self._after = after
         self._through = through
 
-    async def agree(self, recorded: Fingerprint, key: int) -> bool:
-        """Tell whether the table has exactly the identities that the records say they have."""
-        table = Fingerprint(key)
-        async for joined in self._table():
-            table.add_rows(joined, self._after, self._through)
-        return table == recorded
+    async def wrong(self, recorded: Fingerprint, key: int, *, to_head: bool) -> tuple[Seq, str] | None:
+        """Name the first record whose identities aren't those of the table, and say how; None: there is none.
 
-    async def _table(self) -> AsyncIterator[bytes]:
-        stamp, digest = BEFORE_ALL, b""
-        while joined := await self._connection.fetchval(_TABLE, self._partition, stamp, digest, CHUNK_IDENTITIES_MAX):
-            yield joined
-            stamp, digest, _ = _LAST.unpack_from(joined, len(joined) - _LAST.size)
+        `recorded` is what the records say they have. `to_head`: the others of the table are held against their records.
+        """
+        table, stray = Fingerprint(key), None
+        async for joined, is_asked in self._table():
+            if is_asked:
+                table.add_rows(joined)
+                continue
+            asked, others = self._parted(joined)
+            table.add_rows(asked)
+            if to_head and stray is None:
+                stray = await self._unrecorded(others)
+        if table != recorded:
+            return await self._culprit()
+        return None if stray is None else (stray, _UNKNOWN)
 
-    async def first_without(self) -> Seq | None:
+    async def _culprit(self) -> tuple[Seq, str]:
+        missing = await self._first_without()
+        if missing is not None:
+            return missing, "an identity of it is missing or names another record: a repeat would be paid twice"
+        async for joined, _ in self._table():
+            asked, _ = self._parted(joined)
+            unrecorded = await self._unrecorded(asked)
+            if unrecorded is not None:
+                return unrecorded, _UNKNOWN
+        return self._through, "up to it, records have other identities than were proved"
+
+    def _table(self) -> AsyncGenerator[tuple[bytes, bool], None]:
+        """Read joined rows, each a record's number and its packed key, and whether all of them are asked about."""
+
+        async def behind(last: tuple[bytes, bool] | None) -> tuple[bytes, bool] | None:
+            stamp, digest = (BEFORE_ALL, b"") if last is None else _LAST.unpack(last[0][-_LAST.size :])
+            row = await self._connection.fetchrow(
+                _TABLE, self._partition, stamp, digest, CHUNK_IDENTITIES_MAX, self._after, self._through
+            )
+            return None if row is None or row[0] is None else (row[0], row[1])
+
+        return read_ahead(behind)
+
+    def _parted(self, joined: bytes) -> tuple[bytes, bytes]:
+        """Part rows into those that are asked about, and the others."""
+        asked, others = bytearray(), bytearray()
+        for seq, key in _COLUMNS.iter_unpack(joined):
+            (asked if self._after < seq <= self._through else others).extend(_COLUMNS.pack(seq, key))
+        return bytes(asked), bytes(others)
+
+    async def _first_without(self) -> Seq | None:
         """Find the first record that has an identity which the table lacks, or has under another record."""
         after = self._after
-        while rows := await self._connection.fetch(_RECORDS, self._partition, after, self._through, CHUNK_RECORDS_MAX):
+        while rows := await self._aside.fetch(_RECORDS, self._partition, after, self._through, CHUNK_RECORDS_MAX):
             asked = [(row["seq"], one) for row in rows for one in unpack_identities(row["identities"])]
-            found = await self._connection.fetchval(
+            found = await self._aside.fetchval(
                 _MISSING,
                 self._partition,
                 [seq for seq, _ in asked],
@@ -132,20 +180,10 @@ class Identities:
             after = rows[-1]["seq"]
         return None
 
-    async def first_unrecorded(self) -> Seq | None:
-        """Find a record that an identity names and that doesn't have it."""
-        return await self._unrecorded(lambda seq: self._after < seq <= self._through)
-
-    async def first_stray(self) -> Seq | None:
-        """Find the same among the records that aren't asked about: what no record bears the number of, above all."""
-        return await self._unrecorded(lambda seq: not self._after < seq <= self._through)
-
-    async def _unrecorded(self, is_asked: Callable[[int], bool]) -> Seq | None:
-        async for joined in self._table():
-            asked = [(seq, key) for key, seq in _COLUMNS.iter_unpack(joined) if is_asked(seq)]
-            if asked:
-                seqs, keys = zip(*asked, strict=True)
-                found = await self._connection.fetchval(_UNRECORDED, self._partition, seqs, keys)
-                if found is not None:
-                    return Seq(found)
-        return None
+    async def _unrecorded(self, joined: bytes) -> Seq | None:
+        """Find a record that one of these rows names and that doesn't have its key."""
+        rows = [*_COLUMNS.iter_unpack(joined)]
+        found = await self._aside.fetchval(
+            _UNRECORDED, self._partition, [seq for seq, _ in rows], [key for _, key in rows]
+        )
+        return None if found is None else Seq(found)

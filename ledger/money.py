@@ -1,9 +1,9 @@
 """The money of a partition, folded from its transfers and held against what positions claim, in flat memory.
 
-Of a holder, one number is kept: the fingerprint of the purse that their newest line claims, the sum of its cents,
-each times a random weight of its account, modulo a prime. Transfers move it by what they move, so the purse on the
-next line must have the fingerprint of the purse before it and what was transferred. Weights are drawn anew in each
-run: nobody who changes a ledger can aim at two purses of one fingerprint, and misses with a chance of 2⁻⁸⁹.
+Of a holder, one number is kept: what the purse weighs that their newest line claims, which is the sum of its cents,
+each times a random weight of its account. Transfers move it by what they move, so the purse on the next line must weigh
+what the purse before it does and what was transferred. Weights, of 96 bits, are drawn anew in each run: nobody who
+changes a ledger can aim at two purses that weigh the same, and they do by chance once in 2⁹⁶.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +16,7 @@ from ledger.accounts import claimed
 from ledger.frames import Move
 from ledger.values import Account, Cents, Hold, HolderId, Purse, unpack_identities
 
-MODULUS = 2**89 - 1
-"""A prime above any amount that PostgreSQL's bigint can hold."""
+WEIGHT_BYTES = 12
 
 PURSE_KINDS = ("holder", "hold", "expired")
 """The first word of the accounts that are a holder's."""
@@ -39,16 +38,15 @@ class _Position(Struct, frozen=True, array_like=True, gc=False):
 _position = msgspec.json.Decoder(_Position).decode
 
 
-class _Weights(dict[str, int]):
-    """A random weight for each lot in one kind of account, as `PRODUCT:LOT`, made when it is first asked for."""
+class _Weights(dict[tuple[str, str], int]):
+    """A random weight for each product's lot in one kind of account, made when it is first asked for."""
 
     def __init__(self, key: bytes, kind: str) -> None:
         self._key = key
         self._kind = kind
 
-    def __missing__(self, lot: str) -> int:
-        digest = blake2b(lot.encode(), key=self._key, person=self._kind.encode()).digest()
-        weight = self[lot] = int.from_bytes(digest) % MODULUS
+    def __missing__(self, lot: tuple[str, str]) -> int:
+        weight = self[lot] = _drawn(self._key, self._kind, ":".join(lot))
         return weight
 
 
@@ -67,7 +65,6 @@ class Money:
         self._sign = sign if others is not None else lambda _: 0
         self._purses: dict[HolderId, int] = {}
         self._holds: dict[HolderId, tuple[str, ...]] = {}
-        self._crossed: list[str] = []
 
     @property
     def holders(self) -> int:
@@ -81,16 +78,18 @@ class Money:
 
     def weigh(self, account: str, cents: int) -> int:
         """What so many cents in a holder's account add to the worth of all purses."""
-        kind, owner, lot = account.split(":", 2)
-        return cents * self._weights[kind][lot] * self._share(HolderId(owner)) % MODULUS
+        kind, _, rest = account.partition(":")
+        owner, _, lot = rest.partition(":")
+        product, _, name = lot.partition(":")
+        return cents * self._weights[kind][product, name] * self._share(HolderId(owner))
 
     def is_worth(self, worth: int) -> bool:
-        """Tell whether the purses of all holders have this worth, modulo the prime: so much weighs what is in them."""
-        return not (sum(purse * self._share(holder) for holder, purse in self._purses.items()) - worth) % MODULUS
+        """Tell whether the purses of all holders have this worth: so much weighs what is in them."""
+        return sum(purse * self._share(holder) for holder, purse in self._purses.items()) == worth
 
     def _share(self, holder: HolderId) -> int:
         """A random weight of a holder's own, which isn't kept."""
-        return int.from_bytes(blake2b(holder.encode(), key=self._key, person=b"share").digest()) % MODULUS
+        return _drawn(self._key, "share", holder)
 
     def unknown(self, holders: Iterable[HolderId | None]) -> set[HolderId]:
         """Pick out the holders of whom no line was seen."""
@@ -99,50 +98,41 @@ class Money:
     def know(self, holder: HolderId, position: str | None) -> None:
         """Believe a holder's line from before the first record that is folded. None: there is none."""
         purse = Purse() if position is None else _purse_of(position) or Purse()
-        self._purses[holder] = self._fingerprint(purse) or 0
+        self._purses[holder] = self._weight_of(purse) or 0
         if held := _open(purse):
             self._holds[holder] = held
 
     def fold(self, holder: HolderId | None, position: str | None, moves: Sequence[Move], identities: bytes) -> bool:
         """Fold one more record, and tell whether its money is right. Where it isn't, `what` says what is wrong."""
-        moved = 0
-        self._crossed.clear()
+        others, signs, moved, crossed = self.others, self._signs, 0, False
         for debit, credit, amount in moves:
-            if debit in self.others:
-                self._post(debit, -amount)
-            elif (change := self._moved(holder, debit, -amount)) is not None:
-                moved += change
-            else:
-                return False
-            if credit in self.others:
-                self._post(credit, amount)
-            elif (change := self._moved(holder, credit, amount)) is not None:
-                moved += change
-            else:
-                return False
-        if self._crossed and any(self.others[one] * self._signs[one] < 0 for one in self._crossed):
+            for account, cents in (debit, -amount), (credit, amount):
+                balance = others.get(account)
+                if balance is None:
+                    weight = self._weight(holder, account)
+                    if weight is None:
+                        return False
+                    if weight:
+                        moved += cents * weight
+                        continue
+                    balance = 0
+                others[account] = balance = balance + cents
+                if balance * signs[account] < 0:
+                    crossed = True
+        if crossed and any(others.get(one, 0) * signs.get(one, 0) < 0 for move in moves for one in move[:2]):
             return False
         if holder is None or position is None or ":" in holder:
             return True
         return self._turn(holder, position, moved, identities)
 
-    def _post(self, account: str, cents: int) -> None:
-        """Move money of nobody's purse."""
-        balance = self.others[account] = self.others[account] + cents
-        if balance * self._signs[account] < 0:
-            self._crossed.append(account)
-
-    def _moved(self, holder: HolderId | None, account: str, cents: int) -> int | None:
-        """By what a transfer moves the fingerprint of a holder's purse; None where the purse is another's."""
-        kind, _, rest = account.partition(":")
-        weights = self._weights.get(kind)
-        if weights is None:  # the first time that this account is seen
-            self.others[account] = 0
-            self._signs[account] = self._sign(account)
-            self._post(account, cents)
-            return 0
-        owner, _, lot = rest.partition(":")
-        return cents * weights[lot] if owner == holder else None
+    def _weight(self, holder: HolderId | None, account: str) -> int | None:
+        """What a cent in an account of a holder's purse weighs: 0 where it is nobody's, None where it is another's."""
+        words = account.split(":", 3)
+        weights = self._weights.get(words[0])
+        if weights is not None:
+            return weights[words[2], words[3]] if len(words) == 4 and words[1] == holder else None
+        self._signs[account] = self._sign(account)  # the first time that it is seen
+        return 0
 
     def _turn(self, holder: HolderId, position: str, moved: int, identities: bytes) -> bool:
         """Turn a passbook to its next line."""
@@ -150,8 +140,8 @@ class Money:
             purse = _position(position).purse
         except msgspec.MsgspecError:
             return False
-        now = self._fingerprint(purse)
-        if now is None or (now - self._purses.get(holder, 0) - moved) % MODULUS:
+        now = self._weight_of(purse)
+        if now is None or now != self._purses.get(holder, 0) + moved:
             return False
         if purse.holds or holder in self._holds:
             if _resurrected(purse.holds, self._holds.pop(holder, ()), identities):
@@ -161,25 +151,25 @@ class Money:
         self._purses[holder] = now
         return True
 
-    def _fingerprint(self, purse: Purse) -> int | None:
+    def _weight_of(self, purse: Purse) -> int | None:
         """None where something in the purse has no money in it, or less than none."""
         total = 0
         weights = self._weights["holder"]
         for lot in purse.lots:
             if lot.amount <= 0:
                 return None
-            total += lot.amount * weights[f"{lot.product}:{lot.name}"]
+            total += lot.amount * weights[lot.product, lot.name]
         for hold in purse.holds:
             weights = self._weights["hold"]
             for part in hold.parts:
                 if part.amount <= 0:
                     return None
-                total += part.amount * weights[f"{hold.product}:{part.lot}"]
+                total += part.amount * weights[hold.product, part.lot]
         for lot in purse.expired:
             if lot.amount <= 0:
                 return None
-            total += lot.amount * self._weights["expired"][f"{lot.product}:{lot.name}"]
-        return total % MODULUS
+            total += lot.amount * self._weights["expired"][lot.product, lot.name]
+        return total
 
     def what(
         self,
@@ -209,6 +199,11 @@ class Money:
         if holder is None or claim is None:
             return "its position doesn't begin with a purse"
         return _differences(holder, balances, claim) or _resurrected_or_empty(claim, purse, identities)
+
+
+def _drawn(key: bytes, kind: str, name: str) -> int:
+    """Draw a weight that nobody can foresee who doesn't have the key: above 0."""
+    return 1 + int.from_bytes(blake2b(name.encode(), key=key, person=kind.encode(), digest_size=WEIGHT_BYTES).digest())
 
 
 def balances_of(holder: HolderId, position: str) -> Mapping[Account, Cents]:

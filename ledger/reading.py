@@ -1,14 +1,16 @@
 """Reading a ledger as finance does: without a writer, without a long snapshot, up to a head noted at the start."""
 
+import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import asyncpg
 
 from ledger import schema
 from ledger.store import LedgerError, Unavailable
-from ledger.values import Entry, HolderId, Partition, Seq, Transfer, unpack_identities
+from ledger.values import Entry, Partition, Seq, Transfer, unpack_identities
 
 CONNECT_TIMEOUT_S = 10
 TRANSACTION_TIMEOUT_S = 5
@@ -29,6 +31,9 @@ SELECT seq, line, debit, credit, amount, currency
 
 Progress = Callable[[Partition, Seq, Seq], None]
 """Told after each chunk: the partition, the record reached, and the head that is gone to."""
+Chunk = TypeVar("Chunk")
+Records = Sequence[tuple[asyncpg.Record, Sequence[asyncpg.Record]]]
+"""Records, each with its transfers."""
 
 
 class PartitionUnknown(LedgerError):
@@ -90,33 +95,43 @@ def windows(after: Seq, through: Seq) -> Iterator[tuple[Seq, Seq]]:
         yield Seq(begin), Seq(min(begin + WINDOW_SEQS, through))
 
 
-async def chunks(
-    connection: asyncpg.Connection, partition: Partition, head: Seq
-) -> AsyncIterator[Sequence[tuple[asyncpg.Record, Sequence[asyncpg.Record]]]]:
-    """Read a partition's records up to `head` in their order, each with its transfers, by keyset.
+async def read_ahead(behind: Callable[[Chunk | None], Awaitable[Chunk | None]]) -> AsyncGenerator[Chunk, None]:
+    """Read chunk after chunk: `behind` reads the one behind a chunk, or the first behind None; None: there is none.
+
+    While one is looked at the next is fetched, as far as the loop is given turns. Only for this may the connection be
+    used until the last chunk was yielded.
+    """
+    ahead = asyncio.ensure_future(behind(None))
+    try:
+        while (chunk := await ahead) is not None:
+            ahead = asyncio.ensure_future(behind(chunk))
+            await asyncio.sleep(0)  # so that it is asked for
+            yield chunk
+    finally:
+        await asyncio.gather(ahead, return_exceptions=True)
+
+
+def chunks(connection: asyncpg.Connection, partition: Partition, head: Seq) -> AsyncGenerator[Records, None]:
+    """Read a partition's records up to `head` in their order, each with its transfers, by keyset, ahead.
 
     Each chunk is a statement or two of its own: append-only makes what is read consistent.
     """
-    after = BEFORE_ALL
-    while rows := await connection.fetch(_RECORDS, partition, after, head, CHUNK_RECORDS_MAX):
-        last = rows[-1]["seq"]
+
+    async def behind(last: Records | None) -> Records | None:
+        after = BEFORE_ALL if last is None else last[-1][0]["seq"]
+        rows = await connection.fetch(_RECORDS, partition, after, head, CHUNK_RECORDS_MAX)
+        if not rows:
+            return None
         transfers: defaultdict[int, list[asyncpg.Record]] = defaultdict(list)
-        for row in await connection.fetch(_TRANSFERS, partition, after, last):
+        for row in await connection.fetch(_TRANSFERS, partition, after, rows[-1]["seq"]):
             transfers[row["seq"]].append(row)
-        yield [(row, transfers.get(row["seq"], ())) for row in rows]
-        after = last
+        return [(row, transfers.get(row["seq"], ())) for row in rows]
+
+    return read_ahead(behind)
 
 
 def entry_of(row: asyncpg.Record, transfers: Iterable[asyncpg.Record]) -> Entry:
     """Put a record's entry together again from its rows, as the writer hashed it."""
-    return Entry(
-        at=row["at"],
-        kind=row["kind"],
-        holder=row["holder"] and HolderId(row["holder"]),
-        request=row["request"],
-        reply=row["reply"],
-        reason=row["reason"],
-        position=row["position"],
-        transfers=tuple(Transfer(one["debit"], one["credit"], one["amount"]) for one in transfers),
-        identities=unpack_identities(row["identities"]),
-    )
+    _, _, at, kind, holder, request, reply, reason, position, identities, _ = row
+    moved = tuple([Transfer(debit, credit, amount) for _, _, debit, credit, amount, _ in transfers])
+    return Entry(at, kind, holder, request, reply, reason, position, moved, unpack_identities(identities))

@@ -19,7 +19,10 @@ ANY_PRODUCT = "00"
 """DE 3, digits three and four: the card's only product; in an inquiry, all of them."""
 
 
-class Admitted(Struct, frozen=True):
+_WITH_TRANSACTION = (Purchase, Advice, Completion)
+
+
+class Admitted(Struct, frozen=True, gc=False):
     """What is known of the card that a request is about."""
 
     holder: HolderId
@@ -45,7 +48,7 @@ def choose(
     command: Presented | Advice | Completion, position: Position, programme: Programme
 ) -> tuple[Product, ...] | Reason:
     """Find which product is meant: one, or, in an inquiry that names none, each that the holder has."""
-    if isinstance(command, Purchase | Advice | Completion) and command.transaction != PURCHASE:
+    if isinstance(command, _WITH_TRANSACTION) and command.transaction != PURCHASE:
         return Reason.TRANSACTION
     product = command.product
     if product != ANY_PRODUCT and product not in PRODUCT_CODES:
@@ -53,14 +56,14 @@ def choose(
     wrong = _money(command)
     if wrong is not None:
         return wrong
-    held = tuple(one for one in programme.products if one.code in position.products)
+    held = [one for one in programme.products if one.code in position.products]
     if product != ANY_PRODUCT:
-        held = tuple(one for one in held if one.code == product)
+        held = [one for one in held if one.code == product]
     if not held:
         return Reason.PRODUCT_NOT_HELD
     if len(held) > 1 and not isinstance(command, Inquiry):
         return Reason.PRODUCT_NOT_CHOSEN
-    return held
+    return tuple(held)
 
 
 def balance(

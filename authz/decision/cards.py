@@ -28,7 +28,7 @@ STOPPED = {
 }
 
 
-class Verdict(Struct, frozen=True):
+class Verdict(Struct, frozen=True, gc=False):
     """The card after the request, and why it is refused (None: not by these rules).
 
     `tries_left` counts PIN tries, after a wrong one that was counted. `authentic`: the chip's cryptogram is
@@ -57,7 +57,7 @@ def examine(card: Card, command: Presented, evidence: Evidence, programme: Progr
         forged = evidence.arqc is not Check.ABSENT and not authentic
         refusal = Reason.ARQC_WRONG if forged else _barred(command.entry, programme, generation)
         verdict = Verdict(verdict.card, refusal)
-    return replace(verdict, authentic=authentic)
+    return replace(verdict, authentic=True) if authentic else verdict
 
 
 def _barred(entry: Entry, programme: Programme, generation: Generation) -> Reason | None:

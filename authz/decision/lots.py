@@ -25,13 +25,13 @@ def valid(lot: Lot, product: str, day: date) -> bool:
 
 def available(purse: Purse, product: str, day: date) -> Cents:
     """Sum up what of a product can be spent on a day. What holds set aside is out of the lots already."""
-    return Cents(sum(lot.amount for lot in (*purse.lots, *purse.expired) if valid(lot, product, day)))
+    return Cents(sum([lot.amount for lot in (*purse.lots, *purse.expired) if valid(lot, product, day)]))
 
 
 def lapsed(purse: Purse, product: str, day: date) -> Cents:
     """Sum up what of a product expired unspent before a day, whether or not it has been swept."""
     every = (*purse.lots, *purse.expired)
-    return Cents(sum(lot.amount for lot in every if lot.product == product and lot.valid_until < day))
+    return Cents(sum([lot.amount for lot in every if lot.product == product and lot.valid_until < day]))
 
 
 def take(
@@ -49,7 +49,7 @@ def take(
             parts.append(Part(lot.name, lot.valid_from, lot.valid_until, Cents(taken)))
             left = Cents(left - taken)
         if taken < lot.amount:
-            lots.append(Lot(lot.product, lot.name, lot.valid_from, lot.valid_until, Cents(lot.amount - taken)))
+            lots.append(replace(lot, amount=Cents(lot.amount - taken)) if taken else lot)
     assert left == 0, "more was taken than is available"
     return replace(purse, lots=tuple(lots)), tuple(parts), back
 

@@ -58,7 +58,10 @@ class Reason(StrEnum):
     @property
     def approves(self) -> bool:
         """Tell whether the request was granted, in full or in part."""
-        return self in (Reason.APPROVED, Reason.PARTIAL)
+        return self in _GRANTED
+
+
+_GRANTED = frozenset({Reason.APPROVED, Reason.PARTIAL})
 
 
 class Balance(Struct, frozen=True, array_like=True, gc=False):

@@ -18,13 +18,13 @@ from authz.decision.programme import DayOff, Product
 from authz.decision.reference import Merchant
 from authz.decision.standing import Effect, Standing
 from ledger import accounts
-from ledger.values import Cents, Transfer
+from ledger.values import Cents, Purse, Transfer
 
 BALANCES_MAX = 6
 """Products that one inquiry answers: DE 54 holds no more."""
 
 
-class Case(Struct, frozen=True):
+class Case(Struct, frozen=True, gc=False):
     """A request with a known card, after the rules on the card: `position` has counted what they count.
 
     `current` is the position in which the holds that are past their days are released, by the transfers in `due`:
@@ -98,7 +98,7 @@ def _purchase(case: Case, command: Purchase, product: Product) -> Outcome:
     if closed is not None:
         return case.refuse(closed)
     before = case.balance(product, case.current)
-    granted = _grant(command, before, lots.lapsed(case.current.purse, product.code, today))
+    granted = _grant(command, before, case.current.purse, today)
     if isinstance(granted, Reason):
         return case.answer(Reply(granted, balances=(before,)))
     position, standing, transfers = _spend(case, command, product.code, granted)
@@ -126,14 +126,15 @@ def _day_off(case: Case, merchant: Merchant, today: date) -> Reason | None:
     return None
 
 
-def _grant(command: Purchase, balance: Balance, lapsed: Cents) -> Cents | Reason:
+def _grant(command: Purchase, balance: Balance, purse: Purse, today: date) -> Cents | Reason:
     """Find how much to grant: all, or, where the terminal takes it, what cap and then balance leave."""
     capped = command.amount if balance.cap_left is None else min(command.amount, balance.cap_left)
     if capped < command.amount and not (command.takes_partial and capped):
         return Reason.DAILY_CAP
     granted = min(capped, balance.available)
     if granted < capped and not (command.takes_partial and granted):
-        return Reason.VINTAGE_EXPIRED if balance.available + lapsed >= capped else Reason.NO_FUNDS
+        with_lapsed = balance.available + lots.lapsed(purse, balance.product, today)
+        return Reason.VINTAGE_EXPIRED if with_lapsed >= capped else Reason.NO_FUNDS
     return Cents(granted)
 
 

@@ -14,6 +14,9 @@ SPENT_KEPT_DAYS = 10
 """How far back a day's spending is remembered: more than the 3 days that an offline advice may be late."""
 
 
+_SPENT_KEPT = timedelta(days=SPENT_KEPT_DAYS)
+
+
 class CardStatus(StrEnum):
     """Where a card is in its life. All but the first two are for good."""
 
@@ -82,20 +85,27 @@ class Position(Struct, frozen=True, array_like=True, gc=False):
 
     def card(self, card: str) -> Card | None:
         """Find a card by its id."""
-        return next((one for one in self.cards if one.id == card), None)
+        for one in self.cards:
+            if one.id == card:
+                return one
+        return None
 
     def with_card(self, card: Card) -> "Position":
         """Put a card in the place of the one with its id."""
-        return replace(self, cards=tuple(card if one.id == card.id else one for one in self.cards))
+        return replace(self, cards=tuple([card if one.id == card.id else one for one in self.cards]))
 
     def spent_on(self, day: date, product: str) -> Cents:
         """Sum up what a day's purchases and holds of a product come to."""
-        return next((one.amount for one in self.spent if one.day == day and one.product == product), Cents(0))
+        for one in self.spent:
+            if one.day == day and one.product == product:
+                return one.amount
+        return Cents(0)
 
     def with_spent(self, day: date, product: str, amount: Cents, today: date) -> "Position":
         """Add to what was spent on a day, or take off it, and forget the days that no cap will be asked about again."""
-        kept = today - timedelta(days=SPENT_KEPT_DAYS)
+        kept = today - _SPENT_KEPT
         spent = Cents(self.spent_on(day, product) + amount)
-        changed = (DaySpend(product, day, spent),) if spent and day >= kept else ()
-        others = (one for one in self.spent if one.day >= kept and (one.day, one.product) != (day, product))
-        return replace(self, spent=(*others, *changed))
+        days = [one for one in self.spent if one.day >= kept and (one.day != day or one.product != product)]
+        if spent and day >= kept:
+            days.append(DaySpend(product, day, spent))
+        return replace(self, spent=tuple(days))

@@ -13,6 +13,7 @@ from ledger import accounts
 from ledger.values import Account, Cents, Hold, HolderId, Part, Transfer
 
 APPROVAL_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_TWO_DIGITS = [low + high for high in APPROVAL_DIGITS for low in APPROVAL_DIGITS]
 
 
 def approval_code(reference: str) -> str:
@@ -22,11 +23,9 @@ def approval_code(reference: str) -> str:
     'JADGLR'
     """
     number = int.from_bytes(blake2b(reference.encode(), digest_size=8).digest())
-    code = ""
-    for _ in range(6):
-        number, digit = divmod(number, len(APPROVAL_DIGITS))
-        code += APPROVAL_DIGITS[digit]
-    return code
+    number, first = divmod(number, len(_TWO_DIGITS))
+    number, second = divmod(number, len(_TWO_DIGITS))
+    return _TWO_DIGITS[first] + _TWO_DIGITS[second] + _TWO_DIGITS[number % len(_TWO_DIGITS)]
 
 
 def spend(
@@ -69,7 +68,7 @@ def paid(
 ) -> tuple[Transfer, ...]:
     """Pay an acquirer, out of lots or out of what a hold has set aside of them (`accounts.of_hold`)."""
     to = accounts.payable(acquirer)
-    return tuple(Transfer(out_of(holder, product, part.lot), to, part.amount) for part in parts)
+    return tuple([Transfer(out_of(holder, product, part.lot), to, part.amount) for part in parts])
 
 
 def uncovered(acquirer: str, cents: int) -> tuple[Transfer, ...]:

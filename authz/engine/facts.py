@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TypeVar
 
 from authz.decision.commands import CardId
 from authz.decision.evidence import Evidence, Facts, Original
@@ -11,8 +10,6 @@ from authz.decision.position import Card, Position
 from authz.decision.programme import Programme
 from authz.decision.reference import Employer, Merchant, employer_passbook, programme_passbook
 from ledger.values import HolderId
-
-S = TypeVar("S")
 
 
 def passbooks_read(
@@ -30,7 +27,7 @@ def passbooks_read(
         return holder, merchant, None, None
     employer = employer_passbook(position.employer) if position.employer else None
     ruled_by = state_of(employer) if card is None else position.card(card)
-    programme = programme_passbook(ruled_by.programme) if isinstance(ruled_by, Employer | Card) else None
+    programme = programme_passbook(ruled_by.programme) if isinstance(ruled_by, (Employer, Card)) else None
     return holder, merchant, employer, programme
 
 
@@ -46,15 +43,11 @@ def facts_of(
     return Facts(
         instant=instant,
         evidence=evidence,
-        position=_only(Position, own),
+        position=own if isinstance(own, Position) else None,
         holder=holder,
-        merchant=_only(Merchant, merchant),
-        employer=_only(Employer, employer),
-        programme=_only(Programme, programme),
+        merchant=merchant if isinstance(merchant, Merchant) else None,
+        employer=employer if isinstance(employer, Employer) else None,
+        programme=programme if isinstance(programme, Programme) else None,
         original=original,
         own=own,
     )
-
-
-def _only(kind: type[S], state: State | None) -> S | None:
-    return state if isinstance(state, kind) else None

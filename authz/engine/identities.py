@@ -113,8 +113,8 @@ def step_key(original: str, step: int) -> Identity:
 
 def effects_of(outcome: Outcome) -> tuple[Identity, ...]:
     """Make the keys of what an outcome does to other requests: a step of each, or that one never came."""
-    steps = tuple(step_key(one.original, one.step) for one in outcome.reply.standings if one.step)
-    return steps if outcome.never_came is None else (*steps, key_of(outcome.never_came))
+    steps = [step_key(one.original, one.step) for one in outcome.reply.standings if one.step]
+    return tuple(steps) if outcome.never_came is None else (*steps, key_of(outcome.never_came))
 
 
 def content_of(command: Command) -> object:

@@ -1,17 +1,19 @@
 """Two sets of identities have one fingerprint if and only if they are one set (docs/proofs.md, "Identities")."""
 
 import random
+import struct
+from math import prod
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.fingerprints import PRIME, Fingerprint
+from ledger.fingerprints import PRIME, SECRETS, Fingerprint
 from ledger.values import Identity, Seq, pack_identities
 
 WITNESSES = 40
 identities = st.builds(Identity, st.integers(-(2**63), 2**63 - 1), st.binary(min_size=16, max_size=16))
 keys = st.tuples(identities, st.integers(1, 2**62))
-secret = st.integers(0, PRIME - 1)
+secret = st.integers(0, SECRETS - 1)
 
 
 def _of(key: int, identities: list[tuple[Identity, int]]) -> Fingerprint:
@@ -46,6 +48,24 @@ def test_it_can_be_carried_on_from_where_it_stood(
     assert resumed == _of(key, some + more)
 
 
+@given(secret, st.lists(keys, max_size=8))
+def test_both_sides_make_the_same_number(key: int, identities: list[tuple[Identity, int]]) -> None:
+    """The records' side takes packed keys and a number, the table's rows that have both."""
+    table = Fingerprint(key)
+    table.add_rows(b"".join(struct.pack(">q", seq) + pack_identities([one]) for one, seq in identities))
+    assert table == _of(key, identities)
+    product = prod((key + (seq << 192) + int.from_bytes(pack_identities([one])) for one, seq in identities))
+    assert table.product == product % PRIME
+
+
+def test_the_number_does_not_grow_with_the_keys() -> None:
+    """Whatever the secret: what is carried along stays of the prime's size."""
+    fingerprint = Fingerprint(SECRETS - 1)
+    fingerprint.add_rows(bytes([255]) * 32 * 5_000)
+    assert fingerprint._product < 2 * PRIME
+    assert fingerprint.product == pow(2 * SECRETS - 2, 5_000, PRIME)
+
+
 def test_the_modulus_is_a_prime_above_any_key() -> None:
     """Miller and Rabin: each witness that a composite passes has a chance of at most a quarter."""
     chance, odd, twos = random.Random(1), PRIME - 1, 0
@@ -55,3 +75,4 @@ def test_the_modulus_is_a_prime_above_any_key() -> None:
         power = pow(chance.randrange(2, PRIME - 1), odd, PRIME)
         assert power == 1 or any(pow(power, 2**step, PRIME) == PRIME - 1 for step in range(twos))
     assert PRIME > 2**256
+    assert pow(2, 266, PRIME) == 3

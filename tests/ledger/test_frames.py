@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from ledger.chain import record_hash
 from ledger.frames import paired, row_hash
 from ledger.values import (
-    EURO,
     Account,
     Cents,
     Entry,
@@ -74,13 +73,12 @@ def test_transfers_come_with_their_record_and_lines_that_do_not_fit_are_told(
 ) -> None:
     rows = [(seq, *[None] * 10) for seq in range(1, len(counts) + 1)]
     transfers = [
-        [seq, line, EURO, f"d{seq}", f"c{line}", 1]
-        for seq, count in enumerate(counts, 1)
-        for line in range(1, count + 1)
+        (seq, line, f"d{seq}", f"c{line}", 1) for seq, count in enumerate(counts, 1) for line in range(1, count + 1)
     ]
     spoilt = data.draw(st.sampled_from([None, *range(len(transfers))]))
     if spoilt is not None:
-        transfers[spoilt][data.draw(st.sampled_from([1, 2]))] = 840
+        seq, line, *move = transfers[spoilt]
+        transfers[spoilt] = (seq, data.draw(st.sampled_from([None, line + 1])), *move)
     found = [moves for _, moves in paired((rows, transfers))]  # type: ignore[arg-type]
     for seq, (count, moves) in enumerate(zip(counts, found, strict=True), 1):
         if spoilt is not None and transfers[spoilt][0] == seq:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import accounts
-from ledger.money import MODULUS, Money
+from ledger.money import Money
 from ledger.values import Account, Cents, Entry, Hold, HolderId, Identity, Lot, Part, Purse, Transfer, pack_identities
 
 FIRST, LAST = date(2026, 1, 1), date(2027, 2, 28)
@@ -189,8 +189,29 @@ def test_of_a_holder_no_more_than_300_bytes_are_kept() -> None:
         tracemalloc.stop()
 
 
-def test_an_amount_that_is_the_modulus_is_no_way_round_it() -> None:
-    """The modulus is above all that a bigint can hold, so no amount is 0 modulo it."""
-    assert MODULUS > 2**63 * 2
+@given(st.integers(1, 2**63 - 1), st.integers(-(2**200), 2**200))
+def test_no_other_amount_weighs_the_same(cents: int, claimed: int) -> None:
+    """Weights are added up as they are, modulo nothing: however large a claim is, it is equal or it isn't."""
+    assert Money(ANY, {}).fold(HOLDERS[0], _line(claimed), [(FLOAT, LOT, cents)], NO_KEY) == (claimed == cents)
+
+
+@pytest.mark.parametrize("account", ["holder", "holder:h1", "holder:h1:90", "hold::::", "expired:h2:90:2026"])
+def test_an_account_that_is_no_lot_of_the_holder_is_found(account: str) -> None:
+    """Whoever wrote a chain anew may have named anything."""
+    moves, line = [(FLOAT, account, 1)], _line(0)
     money = Money(ANY, {})
-    assert not money.fold(HOLDERS[0], _line(2**61 - 1), [], NO_KEY)
+    assert not money.fold(HOLDERS[0], line, moves, NO_KEY)
+    assert money.what(HOLDERS[0], None, line, moves, NO_KEY)
+    assert not Money(ANY, {}).fold(None, None, moves, NO_KEY)
+    money.weigh(account, 1)
+
+
+@given(st.lists(loads, min_size=1, max_size=8), st.integers(-3, 3), st.data())
+def test_purses_are_worth_what_their_balances_weigh(steps: list[Step], wrong: int, data: st.DataObject) -> None:
+    """One number says whether all closing balances are right (docs/proofs.md, "Closings")."""
+    entries, balances = _story(steps)
+    money = Money(ANY, {})
+    assert all(_fold(money, entry) for entry in entries)
+    owned = sorted(account for account in balances if account != FLOAT)
+    balances[data.draw(st.sampled_from(owned))] += wrong
+    assert money.is_worth(sum(money.weigh(account, balances[account]) for account in owned)) == (wrong == 0)
