@@ -72,7 +72,7 @@ class Book:
         return 0 if reference not in self._lines else self._stands(reference)
 
     def tally(self, kind: Kind) -> Tally:
-        """What was approved, whether or not it was reversed since. A completion of 0 moved nothing: it isn't counted."""
+        """What was approved, whether or not it was reversed since. A completion of 0 counts for nothing."""
         cents = [line.cents for line in self._lines.values() if line.kind is kind and line.cents]
         return Tally(len(cents), sum(cents))
 
