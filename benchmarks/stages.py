@@ -62,7 +62,7 @@ STAGES = (
     Stage("record: request, reply, position as JSON", ((Decided, "entry"),)),
     Stage("record: hash", ((ledger.chain, "record_hash"),)),
     Stage("writer: forming and flying a batch", ((Writer, "_send"), (Writer, "_fly"))),
-    Stage("store: columns", ((ledger.postgres, "_columns"), (ledger.postgres, "require_sequence"))),
+    Stage("store: columns", ((ledger.postgres, "columns"), (ledger.postgres, "require_sequence"))),
     Stage("store: append", ((PostgresStore, "append"),)),
     Stage("driver: bind, execute", ((asyncpg.prepared_stmt.PreparedStatement, "fetchval"),)),
     Stage("link: answer to message", ((authz.links.link, "reply_of"), (Link, "answer"), (Link, "_reply"))),

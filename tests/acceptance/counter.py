@@ -172,8 +172,12 @@ class Line:
         return self._arrived.popleft()
 
     def ask_bytes(self, payload: bytes) -> bytes:
+        """Send a request and wait for its reply. On a line that was idle the engine's own echo tests come before it."""
         self.send(payload)
-        return self.receive()
+        reply = self.receive()
+        while self._codec.decode(reply).mti == "0800":
+            reply = self.receive()
+        return reply
 
     def ask(self, request: Message) -> Message:
         return self._codec.decode(self.ask_bytes(self._codec.encode(request)))

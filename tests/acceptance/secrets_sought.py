@@ -71,6 +71,7 @@ DUMP_MAX_S = 60
 
 _HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]{16,}")
 """Every long secret that is a text is one of these, or has one in it that is sought for itself."""
+JOURNALS = ("ledger.journal", "ledger.whole_journal", "ledger_archive.journal")
 _COUNTED = re.compile(r"(?<=[:,\[])-?\d+(?=[,\]}])")
 """An integer in JSON."""
 _TABLE = re.compile(r"^CREATE TABLE (\S+) \(\n(.*?)\n\)", re.MULTILINE | re.DOTALL)
@@ -176,7 +177,7 @@ def _content(table: str, value: object) -> bytes | str:
 
 
 def _text(table: str, text: str) -> str:
-    return _COUNTED.sub("0", text) if table.startswith("ledger.journal") and text.startswith(("{", "[")) else text
+    return _COUNTED.sub("0", text) if table.startswith(JOURNALS) and text.startswith(("{", "[")) else text
 
 
 class Sent(Struct, frozen=True):

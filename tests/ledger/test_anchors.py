@@ -464,5 +464,5 @@ def test_ledger_anchor_says_in_one_line_what_is_wrong(
 def test_ledger_keypair_never_overwrites(key: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = key.read_bytes()
     assert main(["keypair", str(key)]) == 2
-    assert "File exists" in capsys.readouterr().err
+    assert "is there already" in capsys.readouterr().err
     assert key.read_bytes() == before
