@@ -1,5 +1,6 @@
 """The command line of finance: `ledger`. Exit 0: sound, 1: a finding, 2: wrong use, or the ledger can't be read."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +19,7 @@ from ledger.source import NoLedgerNamed
 from ledger.store import LedgerError
 
 SOUND, WRONG, INTERRUPTED, UNREAD = 0, 2, 130, 141
+NICENESS = 10
 """The last two as a shell has them of programs that a signal ended: SIGINT; SIGPIPE, where nobody reads."""
 MISTAKES = (NoLedgerNamed, KeyUnusable, EmbeddedError, LedgerError)
 
@@ -34,7 +36,9 @@ for command in (verify, anchor, keypair, balances, report, export, archive):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `ledger` and return its exit code."""
+    """Run `ledger` and return its exit code. As a program of its own, it lets payments on its machine go first."""
+    if arguments is None:
+        os.nice(NICENESS)
     try:
         code = app(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
