@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import uvloop
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from ledger import anchors as anchored
 from ledger.anchors import Anchor, Restoration
@@ -43,6 +44,7 @@ def verify(
     key: Path | None = None,
     checkpoint: Path | None = None,
     signing_key: Path | None = None,
+    rate: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     as_json: AsJson = False,
 ) -> int:
     """Prove the ledger: its chain, its transfers, its identities, and the money in every holder's position.
@@ -70,6 +72,8 @@ def verify(
         A file that keeps how far the ledger was found sound. Where it is there, begin behind that.
     signing_key
         The private key to sign the checkpoint with.
+    rate
+        Read at most so many records a second: payments on the same machine aren't slowed.
     as_json
         Print the result as JSON.
     """
@@ -90,7 +94,7 @@ def verify(
         chain_only=chain_only,
     )
     with address(source) as url, bars() as progress:
-        outcome = _run(prove(url, scope, anchors=known, checkpoint=kept, progress=progress))
+        outcome = _run(prove(url, scope, anchors=known, checkpoint=kept, rate=rate, progress=progress))
     if as_json:
         print_json({"sound": isinstance(outcome, Report), "result": outcome, "restorations": restored})
         return SOUND if isinstance(outcome, Report) else FINDING

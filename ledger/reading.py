@@ -36,6 +36,21 @@ Records = Sequence[tuple[asyncpg.Record, Sequence[asyncpg.Record]]]
 """Records, each with its transfers."""
 
 
+class Pace:
+    """Keeps a reader to so many records a second, so that payments on the same machine have it; None: no limit."""
+
+    def __init__(self, records_a_second: int | None) -> None:
+        self._rate = records_a_second
+        self._due = 0.0
+
+    async def after(self, records: int) -> None:
+        """Wait until so many records may have been read since the last time. What was missed isn't made up for."""
+        if self._rate is not None:
+            now = asyncio.get_running_loop().time()
+            self._due = max(self._due, now) + records / self._rate
+            await asyncio.sleep(self._due - now)
+
+
 class PartitionUnknown(LedgerError):
     """The ledger has no such partition."""
 

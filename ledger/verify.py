@@ -22,7 +22,7 @@ from ledger.findings import EVERYTHING, Finding, Flaw, Report, Scope, Verified
 from ledger.fingerprints import SECRETS, Fingerprint, Identities
 from ledger.frames import Move, Row, row_hash
 from ledger.money import Money
-from ledger.reading import BEFORE_ALL, Progress, partitions, reader
+from ledger.reading import BEFORE_ALL, Pace, Progress, partitions, reader
 from ledger.store import LedgerError
 from ledger.values import Epoch, HolderId, Partition, Seq
 
@@ -68,11 +68,13 @@ async def verify(
     *,
     anchors: Sequence[Anchor] = (),
     checkpoint: CheckpointFile | None = None,
+    rate: int | None = None,
     progress: Progress | None = None,
 ) -> Finding | Report:
     """Read a ledger from its first record to its head, and return the first thing wrong with it, or that it is sound.
 
-    Any role that can read the ledger will do. With a checkpoint, what an earlier run has proved is not read again.
+    Any role that can read the ledger will do. With a checkpoint, what an earlier run has proved is not read again. At
+    most `rate` records a second are read.
     Raises `WindowInvalid`, what `checkpoint` raises, and a `LedgerError` where the ledger can't be read.
     """
     if scope.first < 1 or (scope.last is not None and scope.last < scope.first):
@@ -84,7 +86,7 @@ async def verify(
         connection, aside = [await stack.enter_async_context(reader(url)) for _ in range(2)]
         known = await partitions(connection, scope.partition)
         for one in known:
-            walk = _Walk(connection, aside, one, scope, Anchored(anchors, one), checkpoint, progress)
+            walk = _Walk(connection, aside, one, scope, Anchored(anchors, one), checkpoint, Pace(rate), progress)
             outcome = await walk.run()
             if isinstance(outcome, Finding):
                 return outcome
@@ -107,6 +109,7 @@ class _Walk:
         scope: Scope,
         anchors: Anchored,
         checkpoint: CheckpointFile | None,
+        pace: Pace,
         progress: Progress | None,
     ) -> None:
         self.connection = connection
@@ -117,6 +120,7 @@ class _Walk:
         self.anchors = anchors
         self.looks_inside = not scope.chain_only
         self.checkpoint = checkpoint
+        self.pace = pace
         self.progress = progress
         self.seq = Seq(scope.first - 1)
         self.epoch = Epoch(0)
@@ -205,6 +209,7 @@ class _Walk:
             async for chunk in chunks:
                 if flawed := await self._chunk(chunk):
                     return flawed
+                await self.pace.after(len(chunk[0]))
                 if self.seq - kept >= CHECKPOINT_EVERY_RECORDS:
                     self._keep_place()
                     kept = self.seq
