@@ -249,7 +249,7 @@ async def _count(url: str) -> dict[str, int]:
 
 
 def _show(console: Console, measured: Expiry) -> None:
-    table = Table(title=f"Expiry beside payments, {measured.machine}")
+    table = Table(title=f"Expiry beside payments, load before it {measured.machine.load:.1f}")
     for column in ("payments", "count", "errors", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "holders aged/s"):
         table.add_column(column, justify="left" if column == "payments" else "right")
     for span in measured.spans:
