@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import uvloop
 from cyclopts import App, CycloptsError, Parameter
-from cyclopts.validators import Number
 from msgspec.structs import replace
 from rich.console import Console
 
@@ -17,7 +15,7 @@ from authz.database import Embedded
 from benchmarks import bare
 from benchmarks.authorizer import AuthorizerFailed, Usage, started
 from benchmarks.expiry import expiry
-from benchmarks.ground import console_for_tables, temporary
+from benchmarks.ground import Count, Positive, console_for_tables, temporary, write_json
 from benchmarks.long_read import long_read
 from benchmarks.machine import describe
 from benchmarks.payments import Crowd, batch, engine_us, pay_on, plan_of, saturate
@@ -38,9 +36,7 @@ HOLDERS = 3_000
 PAYMENTS = 20_000
 MISTAKES = (AuthorizerFailed, EmbeddedError)
 
-Positive = Annotated[float, Parameter(validator=Number(gt=0))]
 Rates = Annotated[tuple[Positive, ...], Parameter(consume_multiple=True)]
-Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 app = App(
     name="benchmarks",
@@ -84,8 +80,7 @@ def measure(
     with asyncio.Runner(loop_factory=precise_loop) as runner:
         report = runner.run(_measure(console, seconds, rates, holders, data))
     show(console, report)
-    if json is not None:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    write_json(json, report)
     return FINDING if any(row.errors for row in report.rows if row.engine_us is not None) else DONE
 
 
@@ -110,8 +105,7 @@ def profile(
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         measured = runner.run(_profile(console, payments, holders, data))
     show_profile(console, measured)
-    if json is not None:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(measured)) + b"\n")
+    write_json(json, measured)
     return FINDING if measured.plain.errors or measured.timed.errors else DONE
 
 

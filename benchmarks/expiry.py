@@ -14,13 +14,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated
 
 import asyncpg
 import msgspec
 import uvloop
-from cyclopts import Parameter
-from cyclopts.validators import Number
 from msgspec import Struct, structs
 from rich.console import Console
 from rich.table import Table
@@ -31,7 +28,7 @@ from authz.demo import generated_cards
 from authz.service import Service, running
 from benchmarks import journals
 from benchmarks.authorizer import START_TIMEOUT_S, AuthorizerFailed
-from benchmarks.ground import console_for_tables, temporary
+from benchmarks.ground import Count, Positive, console_for_tables, temporary, write_json
 from benchmarks.machine import Machine, describe
 from benchmarks.payments import CONNECTIONS, Crowd, plan_of
 from benchmarks.samples import purchase
@@ -53,9 +50,6 @@ ALONE_MAX_S = 1_800
 SATURDAY = datetime(2027, 2, 27, 11, 0, tzinfo=UTC)
 MONDAY = datetime(2027, 3, 1, 11, 0, tzinfo=UTC)
 PAYERS_A_CHUNK = 250
-
-Positive = Annotated[float, Parameter(validator=Number(gt=0))]
-Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 
 class Told(Struct, frozen=True):
@@ -123,8 +117,7 @@ def expiry(
     with asyncio.Runner(loop_factory=precise_loop) as runner:
         measured = runner.run(_measure(console, holders, rate, seconds, data))
     _show(console, measured)
-    if json is not None:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(measured)) + b"\n")
+    write_json(json, measured)
     held = measured.ratio <= RATIO_MAX and measured.expired == measured.holders and not measured.spendable
     return DONE if held and not any(span.errors for span in measured.spans) else FINDING
 

@@ -1,4 +1,4 @@
-"""What every measurement stands on: a temporary PostgreSQL with the product's own settings, and a place to print."""
+"""What measurements share: a temporary PostgreSQL with the product's own settings, options, and where results go."""
 
 import asyncio
 import shutil
@@ -6,12 +6,19 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
+from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 
 from authz.database import Embedded
 
 CONSOLE_COLUMNS_MIN = 160
+
+Positive = Annotated[float, Parameter(validator=Number(gt=0))]
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 
 @asynccontextmanager
@@ -32,3 +39,9 @@ def console_for_tables() -> Console:
     """Standard output; where that is no terminal, wide enough for the tables."""
     console = Console()
     return console if console.is_terminal else Console(width=max(console.width, CONSOLE_COLUMNS_MIN))
+
+
+def write_json(file: Path | None, measured: object) -> None:
+    """Write measurements to a file, where one was asked for."""
+    if file is not None:
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(measured)) + b"\n")

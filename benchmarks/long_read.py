@@ -10,17 +10,13 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated
 
-import msgspec
-from cyclopts import Parameter
-from cyclopts.validators import Number
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
 from authz.database import Embedded
-from benchmarks.ground import console_for_tables, temporary
+from benchmarks.ground import Count, Positive, console_for_tables, temporary, write_json
 from benchmarks.journals import MAIN, Journal
 from benchmarks.machine import Machine, describe
 from benchmarks.samples import purchase
@@ -40,9 +36,6 @@ READ_RATE = 20_000
 """Records a second that the reader keeps to, as finance is told to beside payments on the same machine."""
 FILL_RECORDS = 1_000
 """Records in an append while the ledger is filled."""
-
-Positive = Annotated[float, Parameter(validator=Number(gt=0))]
-Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 
 class Span(Struct, frozen=True):
@@ -98,8 +91,7 @@ def long_read(
     with asyncio.Runner(loop_factory=precise_loop) as runner:
         measured = runner.run(_measure(console, reading, quiet, rate, records, data))
     _show(console, measured)
-    if json is not None:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(measured)) + b"\n")
+    write_json(json, measured)
     return 0
 
 

@@ -6,9 +6,7 @@ second needs more than the first, it needs for records. What a holder costs is m
 
 import asyncio
 import resource
-import shutil
 import sys
-import tempfile
 import time
 import tracemalloc
 from datetime import date
@@ -22,9 +20,9 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 
-from authz.database import Embedded
 from authz.replay import Replayed, replay
 from benchmarks import journals
+from benchmarks.ground import Count, console_for_tables, temporary, write_json
 from benchmarks.machine import Machine, describe
 from benchmarks.samples import purchase
 from ledger.money import Money
@@ -36,7 +34,6 @@ RECORDS = 100_000
 HOLDERS = 3_000
 GROWTH = 10
 KILOBYTE = 1_024
-CONSOLE_COLUMNS = 120
 HOLDERS_WEIGHED = 100_000
 HASHES = 200_000
 HASHED_BYTES = 1_024
@@ -73,7 +70,7 @@ class Proofs(Struct, frozen=True):
 
 
 def proofs(
-    *, records: int = RECORDS, holders: int = HOLDERS, data: Path | None = None, json: Path | None = None
+    *, records: Count = RECORDS, holders: Count = HOLDERS, data: Path | None = None, json: Path | None = None
 ) -> int:
     """Measure how fast a ledger is proved, and in how much memory.
 
@@ -88,12 +85,11 @@ def proofs(
     json
         A file to write the measurements to.
     """
-    console = Console() if sys.stdout.isatty() else Console(width=CONSOLE_COLUMNS)
+    console = console_for_tables()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         measured = runner.run(_measure(console, records, holders, data))
     _show(console, measured)
-    if json is not None:
-        json.write_bytes(msgspec.json.format(msgspec.json.encode(measured)) + b"\n")
+    write_json(json, measured)
     return DONE if all(row.sound for row in measured.rows) else FINDING
 
 
@@ -101,20 +97,13 @@ async def _measure(console: Console, records: int, holders: int, data: Path | No
     rows: list[Proof] = []
     sample = await purchase()
     for size in (records, GROWTH * records):
-        folder = Path(tempfile.mkdtemp(prefix="authz-proofs-", dir=data))
-        try:
-            embedded = await Embedded.start(folder)
-            try:
-                with console.status(f"a ledger of {size:,} records of {holders:,} holders …"):
-                    await journals.write(embedded.url, sample, holders, size)
-                machine = await describe(embedded.superuser_url, embedded.server.data)
-                for proof in PROOFS:
-                    with console.status(f"{proof} of {size:,} records …"):
-                        rows.append(await _in_a_process(proof, embedded.url, holders))
-            finally:
-                await asyncio.to_thread(embedded.server.remove)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        async with temporary(data) as embedded:
+            with console.status(f"a ledger of {size:,} records of {holders:,} holders …"):
+                await journals.write(embedded.url, sample, holders, size)
+            machine = await describe(embedded.superuser_url, embedded.server.data)
+            for proof in PROOFS:
+                with console.status(f"{proof} of {size:,} records …"):
+                    rows.append(await _in_a_process(proof, embedded.url, holders))
     return Proofs(machine, _hash_us(), tuple(rows), holder_bytes(HOLDERS_WEIGHED))
 
 

@@ -17,13 +17,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
 import asyncpg
 import msgspec
 import uvloop
-from cyclopts import Parameter
-from cyclopts.validators import Number
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
@@ -34,7 +31,7 @@ from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from authz.wire.message import Message
 from benchmarks.authorizer import AuthorizerFailed, started
-from benchmarks.ground import console_for_tables, temporary
+from benchmarks.ground import Count, Positive, console_for_tables, temporary
 from benchmarks.payments import CENTS_MAX, SEED, SHOP_TERMINAL, TERMINALS
 from benchmarks.samples import TUESDAY_NOON
 from simulators import parameters
@@ -66,9 +63,6 @@ SELECT rtrim(request -> 'command' -> 'origin' ->> 'terminal') AS terminal,
        reply ->> 'approval' AS approval
   FROM ledger.journal WHERE request -> 'command' -> 'origin' ->> 'terminal' LIKE 'TAK%'
 """
-
-Rate = Annotated[float, Parameter(validator=Number(gt=0))]
-Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 
 class End(StrEnum):
@@ -222,7 +216,9 @@ class Terminals:
         return reply
 
 
-def takeover(*, rate: Rate = RATE, rounds: Count = ROUNDS, holders: Count = HOLDERS, data: Path | None = None) -> int:
+def takeover(
+    *, rate: Positive = RATE, rounds: Count = ROUNDS, holders: Count = HOLDERS, data: Path | None = None
+) -> int:
     """Kill, freeze and stop the engine that writes under load, and measure how long nobody decides.
 
     Exit 1 if a payment is lost or doubled, or never answered.

@@ -88,20 +88,28 @@ def anchor_of(partition: Partition, fence: Fence, at: datetime) -> Anchor:
 
 def read(path: Path, verifier: Verifier) -> Sequence[Anchor]:
     """Return the anchors in force, by partition and seq. Raises `AnchorsInvalid` and `AnchorsUnreadable`."""
+    return read_all(path, verifier)[0]
+
+
+def restorations(path: Path, verifier: Verifier) -> Sequence[Restoration]:
+    """Return what was declared restored, oldest first. Raises `AnchorsInvalid` and `AnchorsUnreadable`."""
+    return read_all(path, verifier)[1]
+
+
+def read_all(path: Path, verifier: Verifier) -> tuple[Sequence[Anchor], Sequence[Restoration]]:
+    """Return the anchors in force, and what was declared restored, in one reading of every signature."""
     in_force: dict[Partition, list[Anchor]] = {}
+    restored: list[Restoration] = []
     for statement in _statements(path, verifier):
+        if isinstance(statement, Restoration):
+            restored.append(statement)
         to = _head(statement)
         stack = in_force.setdefault(to.partition, [])
         while stack and stack[-1].seq >= to.seq:
             stack.pop()
         if to.seq:
             stack.append(to)
-    return [anchor for _, stack in sorted(in_force.items()) for anchor in stack]
-
-
-def restorations(path: Path, verifier: Verifier) -> Sequence[Restoration]:
-    """Return what was declared restored, oldest first. Raises `AnchorsInvalid` and `AnchorsUnreadable`."""
-    return [statement for statement in _statements(path, verifier) if isinstance(statement, Restoration)]
+    return [anchor for _, stack in sorted(in_force.items()) for anchor in stack], restored
 
 
 class AnchorFile:

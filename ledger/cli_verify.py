@@ -84,8 +84,7 @@ def verify(
     known: Sequence[Anchor] = ()
     restored: Sequence[Restoration] = ()
     if anchors and key:
-        verifier = Verifier.load(key)
-        known, restored = anchored.read(anchors, verifier), anchored.restorations(anchors, verifier)
+        known, restored = anchored.read_all(anchors, Verifier.load(key))
     kept = CheckpointFile(checkpoint, Signer.load(signing_key)) if checkpoint and signing_key else None
     scope = Scope(
         partition=None if partition is None else Partition(partition),
