@@ -15,6 +15,7 @@ import msgspec
 
 from ledger.chain import GENESIS
 from ledger.store import (
+    EVENTS_A_CALL_MAX,
     HISTORY_LINES_MAX,
     HOLDERS_A_CALL_MAX,
     HOLDERS_WINDOW_SEQS_MAX,
@@ -22,6 +23,7 @@ from ledger.store import (
     PASSBOOKS_A_CALL_MAX,
     RANGE_SIZE,
     Answer,
+    Event,
     Fence,
     Fenced,
     FullRange,
@@ -256,6 +258,32 @@ class MemoryStore:
         behind = sorted(holder for holder in newest if holder > after and ":" not in holder)
         return [(holder, newest[holder]) for holder in behind[:passbooks_max]]
 
+    async def references(
+        self, partition: Partition, prefix: str, after: str, passbooks_max: int
+    ) -> Sequence[tuple[HolderId, Line]]:
+        """Walk over the passbooks whose names begin with `prefix`: each with its newest line."""
+        require_bound(passbooks_max, PASSBOOKS_A_CALL_MAX, "passbooks")
+        newest = self._shelf(partition).newest
+        behind = sorted(holder for holder in newest if holder > after and holder.startswith(prefix))
+        return [(holder, newest[holder]) for holder in behind[:passbooks_max]]
+
+    async def events(
+        self, partition: Partition, kinds: Sequence[str], after: Seq, through: Seq, events_max: int
+    ) -> Sequence[Event]:
+        """Return the records of these kinds in a window."""
+        require_bound(through - after, HOLDERS_WINDOW_SEQS_MAX, "seqs")
+        require_bound(events_max, EVENTS_A_CALL_MAX, "events")
+        window = self._shelf(partition).records[after:through]
+        return [_event(record) for record in window if record.entry.kind in kinds][:events_max]
+
+    async def events_about(
+        self, partition: Partition, holder: HolderId, before: Seq, events_max: int
+    ) -> Sequence[Event]:
+        """Return a passbook's records below a seq, newest first."""
+        require_bound(events_max, EVENTS_A_CALL_MAX, "events")
+        earlier = reversed(self._shelf(partition).records[: max(before - 1, 0)])
+        return [_event(record) for record in earlier if record.entry.holder == holder][:events_max]
+
     async def full_ranges(self, partition: Partition) -> Sequence[FullRange]:
         """List the ranges of a partition that are full, oldest first."""
         shelf, size = self._shelf(partition), self.ledger.range_size
@@ -368,3 +396,8 @@ async def _first_of(*waiting: Awaitable[object]) -> None:
     finally:
         for task in tasks:
             task.cancel()
+
+
+def _event(record: Record) -> Event:
+    entry = record.entry
+    return Event(record.seq, entry.at, entry.kind, entry.holder, entry.request, entry.reply)

@@ -19,12 +19,14 @@ from ledger.postgres_session import CONNECT_TIMEOUT_MS, lock_of
 from ledger.primary import Primary
 from ledger.reading import windows
 from ledger.store import (
+    EVENTS_A_CALL_MAX,
     HISTORY_LINES_MAX,
     HOLDERS_A_CALL_MAX,
     HOLDERS_WINDOW_SEQS_MAX,
     IDENTITIES_A_CALL_MAX,
     PASSBOOKS_A_CALL_MAX,
     Answer,
+    Event,
     Fence,
     FullRange,
     Line,
@@ -175,6 +177,29 @@ class PostgresReader:
         require_bound(passbooks_max, PASSBOOKS_A_CALL_MAX, "passbooks")
         rows = await self._read("passbooks", partition, after, passbooks_max)
         return [(HolderId(row["holder"]), Line(Seq(row["seq"]), row["position"])) for row in rows]
+
+    async def references(
+        self, partition: Partition, prefix: str, after: str, passbooks_max: int
+    ) -> Sequence[tuple[HolderId, Line]]:
+        """Walk over the passbooks whose names begin with `prefix`, each with its newest line, in one query."""
+        require_bound(passbooks_max, PASSBOOKS_A_CALL_MAX, "passbooks")
+        rows = await self._read("references", partition, prefix, after, passbooks_max)
+        return [(HolderId(row["holder"]), Line(Seq(row["seq"]), row["position"])) for row in rows]
+
+    async def events(
+        self, partition: Partition, kinds: Sequence[str], after: Seq, through: Seq, events_max: int
+    ) -> Sequence[Event]:
+        """Return the records of these kinds in a window, in one query."""
+        require_bound(through - after, HOLDERS_WINDOW_SEQS_MAX, "seqs")
+        require_bound(events_max, EVENTS_A_CALL_MAX, "events")
+        return [Event(*row) for row in await self._read("events", partition, kinds, after, through, events_max)]
+
+    async def events_about(
+        self, partition: Partition, holder: HolderId, before: Seq, events_max: int
+    ) -> Sequence[Event]:
+        """Return a passbook's records below a seq, newest first, in one query."""
+        require_bound(events_max, EVENTS_A_CALL_MAX, "events")
+        return [Event(*row) for row in await self._read("events_about", partition, holder, before, events_max)]
 
     async def full_ranges(self, partition: Partition) -> Sequence[FullRange]:
         """List the ranges of a partition that are full, oldest first."""

@@ -30,6 +30,9 @@ HOLDERS_WINDOW_SEQS_MAX = 10_000
 PASSBOOKS_A_CALL_MAX = 256
 """Passbooks that one read walks over."""
 
+EVENTS_A_CALL_MAX = 512
+"""Records that one read returns with their requests and replies: half a megabyte."""
+
 
 class LedgerError(Exception):
     """The ledger could not do what was asked."""
@@ -83,6 +86,17 @@ class Answer(Struct, frozen=True, gc=False):
     """A stored request and its reply, as JSON texts, found again by an identity."""
 
     seq: Seq
+    request: str
+    reply: str
+
+
+class Event(Struct, frozen=True, gc=False):
+    """A record as it is read by those who follow the journal. `request` and `reply` are JSON texts."""
+
+    seq: Seq
+    at: datetime
+    kind: str
+    holder: HolderId | None
     request: str
     reply: str
 
@@ -190,6 +204,29 @@ class Store(Protocol):
         References (`merchant:…`) are passed over. At most `passbooks_max`, itself at most `PASSBOOKS_A_CALL_MAX`:
         where fewer come, the walk is over.
         """
+
+    async def references(
+        self, partition: Partition, prefix: str, after: str, passbooks_max: int
+    ) -> Sequence[tuple[HolderId, Line]]:
+        """Walk over the passbooks whose names begin with `prefix`, in the order of their names, behind `after`.
+
+        Each comes with its newest line. At most `passbooks_max`, itself at most `PASSBOOKS_A_CALL_MAX`: where fewer
+        come, the walk is over.
+        """
+
+    async def events(
+        self, partition: Partition, kinds: Sequence[str], after: Seq, through: Seq, events_max: int
+    ) -> Sequence[Event]:
+        """Return the records of these kinds, `after` < seq <= `through`, in their order.
+
+        The two are at most `HOLDERS_WINDOW_SEQS_MAX` apart; at most `events_max`, itself at most `EVENTS_A_CALL_MAX`:
+        where so many come, there may be more behind the last.
+        """
+
+    async def events_about(
+        self, partition: Partition, holder: HolderId, before: Seq, events_max: int
+    ) -> Sequence[Event]:
+        """Return a passbook's records with a seq below `before`, newest first: at most `events_max`, see `events`."""
 
     async def full_ranges(self, partition: Partition) -> Sequence[FullRange]:
         """List the ranges of a partition that are full, oldest first."""

@@ -134,6 +134,42 @@ CROSS JOIN LATERAL (
 WHERE walk.holder NOT LIKE '%:%'
 ORDER BY walk.holder
 
+-- name: references
+-- A loose index scan over the names with a prefix, each with the seq of its newest line.
+WITH RECURSIVE walk (holder, seq, step) AS (
+    SELECT $3::text COLLATE "C", NULL::bigint, 0
+    UNION ALL
+    SELECT next.holder, next.seq, walk.step + 1
+    FROM walk
+    CROSS JOIN LATERAL (
+        SELECT j.holder, j.seq FROM ledger.journal AS j
+        WHERE j.partition = $1 AND j.holder > walk.holder
+          AND j.holder >= $2 COLLATE "C" AND j.holder < $2 || chr(127) COLLATE "C"
+        ORDER BY j.holder, j.seq DESC
+        LIMIT 1
+    ) AS next
+    WHERE walk.step < $4
+)
+SELECT walk.holder, walk.seq, line."position"
+FROM walk
+CROSS JOIN LATERAL (
+    SELECT j."position" FROM ledger.journal AS j WHERE j.partition = $1 AND j.seq = walk.seq LIMIT 1
+) AS line
+WHERE walk.step > 0
+ORDER BY walk.holder
+
+-- name: events
+SELECT seq, at, kind, holder, request, reply FROM ledger.whole_journal
+WHERE partition = $1 AND kind = ANY ($2) AND seq > $3 AND seq <= $4
+ORDER BY seq
+LIMIT $5
+
+-- name: events_about
+SELECT seq, at, kind, holder, request, reply FROM ledger.whole_journal
+WHERE partition = $1 AND holder = $2 AND seq < $3
+ORDER BY seq DESC
+LIMIT $4
+
 -- name: full_ranges
 -- A range moves to the archive in one transaction: it is there or it isn't.
 SELECT

@@ -17,6 +17,7 @@ from ledger.store import (
     HOLDERS_A_CALL_MAX,
     HOLDERS_WINDOW_SEQS_MAX,
     IDENTITIES_A_CALL_MAX,
+    Event,
     Fence,
     Fenced,
     IdentityTaken,
@@ -299,6 +300,52 @@ async def test_holders_of_kinds_come_once_each_by_their_first_record(store, begi
         if record.entry.holder is not None and record.entry.holder not in expected:
             expected.append(record.entry.holder)
     assert await store.holders_of(MAIN, kinds, after, through) == expected
+
+
+@given(
+    story=st.lists(happenings, max_size=12),
+    kinds=st.lists(st.sampled_from(KINDS), max_size=3),
+    cut=st.tuples(st.integers(0, 12), st.integers(0, 15)),
+    events_max=st.integers(0, 6),
+)
+@shared_ledger
+async def test_events_are_the_records_of_kinds_in_their_order(store, begin, entries, story, kinds, cut, events_max):
+    start, records = await _happen(await begin(store), entries, story)
+    after, through = Seq(start + cut[0]), Seq(start + cut[1])
+    expected = [_event(one) for one in records if after < one.seq <= through and one.entry.kind in kinds]
+    assert await store.events(MAIN, kinds, after, through, events_max) == expected[:events_max]
+
+
+@given(story=st.lists(happenings, max_size=12), events_max=st.integers(0, 6), below=st.integers(0, 14))
+@shared_ledger
+async def test_events_about_a_holder_come_newest_first(store, begin, entries, story, events_max, below):
+    start, records = await _happen(await begin(store), entries, story)
+    for holder in (HolderId(f"{start}-{name}") for name in ("a", "Ba", "nobody")):
+        mine = [_event(one) for one in records if one.entry.holder == holder and one.seq < start + below]
+        assert await store.events_about(MAIN, holder, Seq(start + below), events_max) == mine[::-1][:events_max]
+
+
+names = st.text("ab:", min_size=1, max_size=4)
+
+
+@given(written=st.lists(names, max_size=12), prefix=names, after=names, passbooks_max=st.integers(0, 6))
+@shared_ledger
+async def test_references_with_a_prefix_are_walked_in_the_order_of_their_names(
+    store, begin, entries, written, prefix, after, passbooks_max
+):
+    writer = await begin(store)
+    start, newest = f"{writer.head}:", {}
+    batch = [entries.payment(start + name, position=f"[{number}]") for number, name in enumerate(written)]
+    for record in await writer.append(*batch):
+        newest[record.entry.holder] = Line(record.seq, record.entry.position)
+    named = sorted(name for name in newest if name.startswith(start + prefix) and name > start + after)
+    expected = [(name, newest[name]) for name in named][:passbooks_max]
+    assert await store.references(MAIN, start + prefix, start + after, passbooks_max) == expected
+
+
+def _event(record):
+    entry = record.entry
+    return Event(record.seq, entry.at, entry.kind, entry.holder, entry.request, entry.reply)
 
 
 # More than one writer
