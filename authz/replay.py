@@ -14,19 +14,19 @@ from functools import partial
 import asyncpg
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from authz.decision.commands import UNDOING, CardId, Payment, Totals
+from authz.decision.commands import UNDOING, Payment, Totals
 from authz.decision.decide import decide
-from authz.decision.outcomes import Outcome, State
-from authz.decision.reference import merchant_passbook
+from authz.decision.outcomes import Outcome
 from authz.decision.refused import Refused
 from authz.engine.business_days import BusinessDays
-from authz.engine.facts import facts_of, passbooks_read
+from authz.engine.facts import books_read, facts_of
 from authz.engine.identities import effects_of, key_of
-from authz.engine.kinds import kind_of
+from authz.engine.kinds import beside_of, kind_of
 from authz.engine.lookup import read_answer
 from authz.engine.originals import Sight, Trail, follow, named_by
-from authz.engine.passbooks import Passbook, Passbooks, encode_state
+from authz.engine.passbooks import Passbooks, encode_state
 from authz.engine.recent import Known
 from authz.engine.work import Inputs, decode_inputs, encode_json
 from ledger.postgres import PostgresStore
@@ -106,24 +106,21 @@ async def _first_that_differs(again: "Rereading", entries: Sequence[tuple[Seq, E
     """Name the first of some records that comes out otherwise, and in what; None: none does."""
     await again.prepare(entries)
     for number, (seq, recorded) in enumerate(entries):
-        if what := await _differs(again, seq, recorded):
-            return seq, what
+        try:
+            entry = await again.decide(seq, recorded)
+        except Undecidable as error:
+            return seq, str(error)
+        if entry != recorded:
+            return seq, f"its {_differing(entry, recorded)} would be another now"
         if not number % TURN_EVERY_RECORDS:
             await asyncio.sleep(0)
     return None
 
 
-async def _differs(again: "Rereading", seq: Seq, recorded: Entry) -> str | None:
-    """Say in what a record comes out otherwise; None: in nothing."""
-    try:
-        entry = await again.decide(seq, recorded)
-    except Undecidable as error:
-        return str(error)
-    if entry == recorded:
-        return None
+def _differing(entry: Entry, recorded: Entry) -> str:
+    """Name the field, of those that differ, that says most."""
     fields = ("kind", "reply", "reason", "holder", "transfers", "position", "identities", "request")
-    name = next(name for name in fields if getattr(entry, name) != getattr(recorded, name))
-    return f"its {name} would be another now"
+    return next(name for name in fields if getattr(entry, name) != getattr(recorded, name))
 
 
 class Rereading:
@@ -172,14 +169,12 @@ class Rereading:
         """Make the entry that the inputs of a recorded one come to now. Raises `Undecidable`."""
         inputs = _inputs(recorded)
         command = inputs.command
-        merchant = card = None
-        if isinstance(command, Payment):
-            merchant, card = merchant_passbook(command.origin.merchant_id), command.card
-        names, books = self._read(recorded.holder, merchant, card)
-        while None in books and self._missing(names):
-            await self._recall(names)
-            names, books = self._read(recorded.holder, merchant, card)
-        used = tuple([0 if book is None else book.seq for book in books])
+        beside, card = beside_of(command), command.card if isinstance(command, Payment) else None
+        books = books_read(recorded.holder, beside, card, self._books.get)
+        while books.missing and self._missing(books.missing):
+            await self._recall(books.missing)
+            books = books_read(recorded.holder, beside, card, self._books.get)
+        used = books.used()
         if used != inputs.used:
             raise Undecidable(f"it rests on the records {inputs.used}, where {used} were the newest")
         if isinstance(command, Totals):
@@ -188,20 +183,12 @@ class Rereading:
                 raise Undecidable("its totals aren't what the records before it add up to")
         originals = named_by(command)
         trail = await self._trail(seq, originals) if originals else None
-        states = [None if book is None else book.state for book in books]
         original = None if trail is None else trail.original
         try:
-            outcome = decide(command, facts_of(recorded.at, inputs.evidence, recorded.holder, states, original))
+            outcome = decide(command, facts_of(recorded.at, inputs.evidence, recorded.holder, books, original))
         except Refused as refused:
             raise Undecidable(f"its command is refused: {refused}") from None
         return self._entry(seq, recorded, inputs, outcome, trail)
-
-    def _read(
-        self, holder: HolderId | None, merchant: HolderId | None, card: CardId | None
-    ) -> tuple[Sequence[HolderId | None], list[Passbook | None]]:
-        """Find the passbooks that a decision reads, as far as they are in memory."""
-        names = passbooks_read(holder, merchant, card, self._state)
-        return names, [None if name is None else self._books.get(name) for name in names]
 
     def _missing(self, names: Iterable[HolderId | None]) -> list[Seq]:
         """The newest records of those passbooks that aren't in memory."""
@@ -223,17 +210,13 @@ class Rereading:
             at=recorded.at,
             kind=kind_of(inputs.command),
             holder=outcome.holder,
-            request=encode_json(Inputs(inputs.command, inputs.evidence, inputs.used, seqs)).decode(),
+            request=encode_json(replace(inputs, trail=seqs)).decode(),
             reply=encode_json(outcome.reply).decode(),
             reason=outcome.reply.reason,
             position=position,
             transfers=outcome.transfers,
             identities=_identities(recorded, inputs, outcome),
         )
-
-    def _state(self, holder: HolderId | None) -> State | None:
-        book = self._books.get(holder) if holder is not None else None
-        return None if book is None else book.state
 
     async def _trail(self, seq: Seq, originals: tuple[str, ...]) -> Trail | None:
         """Find what stood of an original before this record."""
@@ -296,4 +279,4 @@ def _identities(recorded: Entry, inputs: Inputs, outcome: Outcome) -> tuple[Iden
     own = recorded.identities[: len(recorded.identities) - len(effects)]
     if isinstance(inputs.command, Payment) and own[1:] != (key_of(inputs.command.reference),):
         return effects
-    return (*own, *effects)
+    return own + effects

@@ -30,6 +30,8 @@ from authz.decision.commands import (
     StopCard,
 )
 from authz.decision.evidence import Facts
+from authz.decision.issuing.commands import Issuing
+from authz.decision.issuing.door import issue
 from authz.decision.outcomes import Outcome, Reason, Reply, State
 from authz.decision.position import Position
 from authz.decision.reference import (
@@ -93,6 +95,8 @@ def administer(command: Administration, facts: Facts) -> Outcome:
             return _written(link_passbook(acquirer), LinkKeys(dict(sorted({**known, usage: check_value}.items()))))
         case Enrol():
             return _written(command.holder, holders.enrol(command, facts.position))
+        case Issuing():
+            return issue(command, facts)
     position = facts.position
     if position is None:
         raise HolderUnknown

@@ -2,17 +2,16 @@
 
 from datetime import date
 from enum import StrEnum
-from typing import Literal, NewType, get_args
+from typing import Literal, get_args
 
 from msgspec import Struct
 
+from authz.decision.issuing.commands import IssuingCommand
+from authz.decision.position import CardId as CardId  # where cards are, for all who speak of them
 from authz.decision.programme import Programme
 from authz.decision.reference import Employer, Merchant, Walked
 from authz.decision.totals import Sums
 from ledger.values import Cents, HolderId, Manifest, Partition, Seq
-
-CardId = NewType("CardId", str)
-"""A card's random name; the number behind it is in the vault."""
 
 
 class Entry(StrEnum):
@@ -346,6 +345,7 @@ Administration = (
     | SealRange
     | CutOver
     | ChangeKey
+    | IssuingCommand
 )
 """What comes from the issuer, from an acquirer's host about its link, or is due by the date."""
 Command = Payment | Totals | Administration

@@ -55,6 +55,7 @@ class Facts(Struct, frozen=True, gc=False):
     """Everything a decision may look at beside its command. None: no such thing is known.
 
     `instant` is the engine's, aware and in UTC. `own` is what stands in the passbook that the command is written in,
+    `beside` what stands in the one that an issuing command names beside it,
     `holder` whose it is, `position` the same where that is a card holder. `employer` is the holder's, and `programme`
     the one of the card used, or, where none is used, the employer's; `original` is what the command names.
     """
@@ -68,6 +69,7 @@ class Facts(Struct, frozen=True, gc=False):
     programme: Programme | None = None
     original: Original | None = None
     own: State | None = None
+    beside: State | None = None
 
     @property
     def today(self) -> date:

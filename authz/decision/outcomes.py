@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from authz.decision.issuing.states import IssuingState
 from authz.decision.position import Position
 from authz.decision.programme import Programme
 from authz.decision.reference import BusinessDay, Employer, LinkKeys, Merchant, Swept, Walked
@@ -93,7 +94,7 @@ class Reply(Struct, frozen=True, omit_defaults=True, gc=False):
     redated: bool = False
 
 
-State = Position | Merchant | Employer | Programme | BusinessDay | LinkKeys | Swept | Walked | Manifest
+State = Position | Merchant | Employer | Programme | BusinessDay | LinkKeys | Swept | Walked | Manifest | IssuingState
 """What a passbook's line can say."""
 
 

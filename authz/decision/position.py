@@ -2,11 +2,15 @@
 
 from datetime import date, timedelta
 from enum import StrEnum
+from typing import NewType
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ledger.values import Cents, Purse
+
+CardId = NewType("CardId", str)
+"""A card's random name; the number behind it is in the vault."""
 
 COUNTERS_BELOW_MAX = 16
 """How far below the highest a chip's counter may come in: requests of one card can overtake each other by so many."""
@@ -91,7 +95,9 @@ class Position(Struct, frozen=True, array_like=True, gc=False):
         return None
 
     def with_card(self, card: Card) -> "Position":
-        """Put a card in the place of the one with its id."""
+        """Put a card in the place of the one with its id. One that stands there as it is changes nothing."""
+        if card in self.cards:
+            return self
         return replace(self, cards=tuple([card if one.id == card.id else one for one in self.cards]))
 
     def spent_on(self, day: date, product: str) -> Cents:
@@ -103,9 +109,12 @@ class Position(Struct, frozen=True, array_like=True, gc=False):
 
     def with_spent(self, day: date, product: str, amount: Cents, today: date) -> "Position":
         """Add to what was spent on a day, or take off it, and forget the days that no cap will be asked about again."""
-        kept = today - _SPENT_KEPT
-        spent = Cents(self.spent_on(day, product) + amount)
-        days = [one for one in self.spent if one.day >= kept and (one.day != day or one.product != product)]
+        kept, spent, days = today - _SPENT_KEPT, amount, []
+        for one in self.spent:
+            if one.day == day and one.product == product:
+                spent = Cents(spent + one.amount)
+            elif one.day >= kept:
+                days.append(one)
         if spent and day >= kept:
             days.append(DaySpend(product, day, spent))
         return replace(self, spent=tuple(days))

@@ -17,7 +17,7 @@ from authz.decision.refused import Refused
 from authz.engine.desk import Desk
 from authz.engine.gate import Gate
 from authz.engine.identities import Keys, command_key
-from authz.engine.kinds import kind_of, passbook_of
+from authz.engine.kinds import beside_of, kind_of, passbook_of
 from authz.engine.requests import Answer, NoAnswer
 from authz.engine.traffic import Traffic
 from authz.engine.work import Work
@@ -109,6 +109,7 @@ class Lane:
             command=command,
             kind=kind_of(command),
             holder=passbook_of(command),
+            merchant=beside_of(command),
             keys=_dated(command_key(errand.key), errand.day),
             look_up=True,
             bulk=True,

@@ -7,11 +7,11 @@ from datetime import datetime
 from authz.clock import Now
 from authz.decision.commands import Reversal
 from authz.decision.decide import decide
-from authz.decision.outcomes import Reason, Reply, State
-from authz.engine.facts import facts_of, passbooks_read
+from authz.decision.outcomes import Reason, Reply
+from authz.engine.facts import books_read, facts_of
 from authz.engine.identities import content_of
 from authz.engine.originals import Sight, follow, named_by
-from authz.engine.passbooks import Passbook, Passbooks
+from authz.engine.passbooks import Passbooks
 from authz.engine.recent import Known, Recent
 from authz.engine.requests import Answer
 from authz.engine.work import Batch, Books, Decided, Work
@@ -63,9 +63,9 @@ class Desk:
         finally:
             self._passbooks.dismiss()
 
-    def missing(self, work: Work) -> list[HolderId]:
+    def missing(self, work: Work) -> tuple[HolderId, ...]:
         """Name the passbooks that must be loaded before `work` can be decided; none: it can be."""
-        return [name for name in self._needs(work) if name is not None and self._passbooks.get(name) is None]
+        return self._books(work).missing
 
     def unsought(self, work: Work) -> list[Identity]:
         """Name the keys that must be looked for in the ledger before `work` can be decided; none: it can be."""
@@ -119,26 +119,18 @@ class Desk:
     def _sight(self, work: Work) -> Sight:
         return Sight(self._recent.get, work.found)
 
-    def _needs(self, work: Work) -> tuple[HolderId | None, ...]:
-        return passbooks_read(work.holder, work.merchant, work.card, self._state_of)
-
-    def _state_of(self, holder: HolderId | None) -> State | None:
-        book = self._book(holder)
-        return book.state if book is not None else None
-
-    def _book(self, holder: HolderId | None) -> Passbook | None:
-        return self._passbooks.get(holder) if holder is not None else None
+    def _books(self, work: Work) -> Books:
+        return books_read(work.holder, work.merchant, work.card, self._passbooks.get)
 
     def _decide_anew(self, work: Work) -> Decided:
         self.instant = self.present()
         if work.holder is not None and not work.bulk:
             self._passbooks.keep(work.holder)
-        books = Books(*map(self._book, self._needs(work)))
-        states = [None if book is None else book.state for book in books.all()]
+        books = self._books(work)
         originals = named_by(work.command)
         trail = follow(originals, self._sight(work)) if originals else None
         original = trail.original if trail is not None else None
-        outcome = decide(work.command, facts_of(self.instant, work.evidence, work.holder, states, original))
+        outcome = decide(work.command, facts_of(self.instant, work.evidence, work.holder, books, original))
         if outcome.holder is None:
             books = Books(merchant=books.merchant)
         elif books.holder is not None:

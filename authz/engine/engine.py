@@ -7,7 +7,7 @@ the hash of its acquirer and terminal.
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
 from zlib import crc32
 
@@ -18,7 +18,6 @@ from authz.decision.commands import UNDOING, Administration, Command, Completion
 from authz.decision.evidence import Evidence
 from authz.decision.outcomes import Reason, Reply
 from authz.decision.programme import HOLD_DAYS
-from authz.decision.reference import merchant_passbook
 from authz.decision.refused import Refused
 from authz.engine.bulk import Lane, keep_up
 from authz.engine.business_days import BusinessDays
@@ -28,7 +27,7 @@ from authz.engine.desk import Desk
 from authz.engine.gate import GateState
 from authz.engine.identities import command_key, keys_of, keys_of_totals, originals_of, text_of
 from authz.engine.key_changes import KeyChanges
-from authz.engine.kinds import kind_of, passbook_of
+from authz.engine.kinds import beside_of, kind_of, passbook_of
 from authz.engine.limits import Limits
 from authz.engine.passbooks import Passbooks
 from authz.engine.ranges import make_room
@@ -87,13 +86,13 @@ class Engine:
             store, partitions[0], security, zone_keys or MemoryZoneKeys(), metrics, self.administer
         )
         programmes = [shipped(name) for name in SHIPPED]
-        lanes = [
+        self._lanes = [
             Lane(writer.answer, desk, self._traffic, limits.batch_records_max)
             for writer, desk in zip(self._writers, self._desks, strict=True)
         ]
         self._chores = [
             Chores(store, writer.partition, lane, desk.present, hold_days, programmes)
-            for writer, lane, desk in zip(self._writers, lanes, self._desks, strict=True)
+            for writer, lane, desk in zip(self._writers, self._lanes, self._desks, strict=True)
         ]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -235,20 +234,33 @@ class Engine:
         """How far each partition that is written here has come, by acknowledged appends alone."""
         return {writer.partition: writer.fence for writer in self._writers if writer.gate.state is GateState.OPEN}
 
-    async def administer(self, command: Administration, key: str) -> Reply:
+    async def administer(self, command: Administration, key: str, by: str = "") -> Reply:
         """Carry out an issuer's command, once for each `key`: the same key again changes nothing.
 
+        `by` is whose access it came by, for the record. What is about no holder is written in every partition.
         Raises `authz.decision.refused.Refused` where it makes no sense; the reply is UNAVAILABLE where no ledger is.
         """
         holder = passbook_of(command)
         targets = self._writers if ":" in holder else [self._writers[self.partition_of(holder)]]
         for writer in targets:
-            reply = await self._carry_out(writer, command, key)
+            reply = await self._carry_out(writer, command, key, by)
             if not reply.reason.approves:
                 return reply
         return Reply(Reason.APPROVED)
 
-    async def _carry_out(self, writer: Writer, command: Administration, key: str) -> Reply:
+    async def administer_in(self, partition: Partition, command: Administration, key: str, by: str = "") -> Reply:
+        """Carry out a command in one partition alone, else as `administer` does."""
+        return await self._carry_out(self._writers[partition], command, key, by)
+
+    def lane(self, partition: Partition) -> Lane:
+        """Give the lane for bulk work of a partition."""
+        return self._lanes[partition]
+
+    def keep_doing(self, job: Callable[[], Awaitable[None]], partition: Partition) -> None:
+        """Begin to do a job of bulk work now and then, whenever this engine writes that partition."""
+        self._tasks.append(asyncio.create_task(keep_up(self._writers[partition].gate, job, self._say)))
+
+    async def _carry_out(self, writer: Writer, command: Administration, key: str, by: str = "") -> Reply:
         if self._traffic.in_hand >= self._requests_max:
             return Reply(Reason.OVERLOADED)
         with self._traffic.one():
@@ -257,9 +269,11 @@ class Engine:
                 command=command,
                 kind=kind_of(command),
                 holder=passbook_of(command),
+                merchant=beside_of(command),
                 keys=command_key(key),
                 look_up=True,
                 deadline=math.inf,
+                by=by,
             )
             answer = await writer.answer(work)
             return answer.reply if isinstance(answer, Answer) else Reply(Reason.UNAVAILABLE)
@@ -287,7 +301,7 @@ class Engine:
             kind=kind_of(command),
             holder=known.holder if known else None,
             card=card,
-            merchant=merchant_passbook(command.origin.merchant_id),
+            merchant=beside_of(command),
             evidence=evidence,
             keys=keys,
             link=request.link,

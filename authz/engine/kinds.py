@@ -10,11 +10,13 @@ from authz.decision.commands import (
     CutOver,
     NoteSweep,
     NoteWalk,
+    Payment,
     Purchase,
     RegisterEmployer,
     RegisterMerchant,
     SealRange,
 )
+from authz.decision.issuing.commands import Issuing
 from authz.decision.reference import (
     SWEEP_PASSBOOK,
     VINTAGES_PASSBOOK,
@@ -53,8 +55,17 @@ def passbook_of(command: Administration) -> HolderId:
             return acquirer_passbook(acquirer)
         case ChangeKey(acquirer):
             return link_passbook(acquirer)
+        case Issuing():
+            return command.passbook
         case _:
             return command.holder
+
+
+def beside_of(command: Command) -> HolderId | None:
+    """Whose passbook a decision reads beside the one that it is written in: a payment's merchant, an order's client."""
+    if isinstance(command, Payment):
+        return merchant_passbook(command.origin.merchant_id)
+    return command.beside if isinstance(command, Issuing) else None
 
 
 def kind_of(command: Command) -> str:

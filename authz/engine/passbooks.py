@@ -5,6 +5,17 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from authz.decision.issuing.states import (
+    Access,
+    Agent,
+    CardRequest,
+    Client,
+    Followed,
+    Lines,
+    Offer,
+    Order,
+    Run,
+)
 from authz.decision.outcomes import State
 from authz.decision.position import Position
 from authz.decision.programme import Programme
@@ -21,6 +32,15 @@ _REFERENCES: dict[str, Callable[[str], State]] = {
     "link": msgspec.json.Decoder(LinkKeys).decode,
     "walk": msgspec.json.Decoder(Walked).decode,
     "range": msgspec.json.Decoder(Manifest).decode,
+    "client": msgspec.json.Decoder(Client).decode,
+    "agent": msgspec.json.Decoder(Agent).decode,
+    "offer": msgspec.json.Decoder(Offer).decode,
+    "order": msgspec.json.Decoder(Order).decode,
+    "lines": msgspec.json.Decoder(Lines).decode,
+    "request": msgspec.json.Decoder(CardRequest).decode,
+    "run": msgspec.json.Decoder(Run).decode,
+    "access": msgspec.json.Decoder(Access).decode,
+    "follow": msgspec.json.Decoder(Followed).decode,
 }
 _position: Callable[[str], State] = msgspec.json.Decoder(Position).decode
 encode_state = msgspec.json.Encoder().encode

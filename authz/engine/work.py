@@ -22,7 +22,7 @@ class Work(Struct, kw_only=True):
 
     `holder` is None for a card that nobody knows, `merchant` where no merchant is concerned. `look_up`: its keys
     are looked for in the ledger before it is decided; so is what it may name. `found` is what was looked for, and what
-    is there. `bulk`: it is bookkeeping by the date, of which memory keeps nothing.
+    is there. `bulk`: it is bookkeeping, or one of many, of which memory keeps nothing. `by`: whose access it came by.
     """
 
     command: Command
@@ -37,37 +37,44 @@ class Work(Struct, kw_only=True):
     link: str = ""
     look_up: bool = False
     bulk: bool = False
+    by: str = ""
     found: dict[Identity, Known | None] = {}
 
 
-class Books(Struct, frozen=True):
-    """The passbooks that a decision reads. Its holder's is also the one it writes."""
+class Books(Struct, frozen=True, gc=False):
+    """The passbooks that a decision reads, and the names of those that aren't in memory.
+
+    Its holder's is also the one it writes.
+    """
 
     holder: Passbook | None = None
     merchant: Passbook | None = None
     employer: Passbook | None = None
     programme: Passbook | None = None
+    missing: tuple[HolderId, ...] = ()
 
     def all(self) -> tuple[Passbook | None, ...]:
-        """Each of them, in the order above."""
+        """Each passbook, in the order above."""
         return self.holder, self.merchant, self.employer, self.programme
 
     def used(self) -> tuple[int, ...]:
         """The records that stand in them now, by seq; 0 where there is none."""
-        return tuple(book.seq if book else 0 for book in self.all())
+        return tuple([0 if book is None else book.seq for book in self.all()])
 
 
-class Inputs(Struct, frozen=True, omit_defaults=True):
+class Inputs(Struct, frozen=True, omit_defaults=True, gc=False):
     """What a record holds as its request: every input of the decision but instant and epoch, which it holds itself.
 
     `used` are the seqs of the records it rested on: the holder's previous, the merchant's, the employer's, the
-    programme's; `trail` those of the records that say what stood of its original.
+    programme's; `trail` those of the records that say what stood of its original. `by`, which no decision reads, is for
+    audits.
     """
 
     command: Command
     evidence: Evidence
     used: tuple[int, ...]
     trail: tuple[int, ...] = ()
+    by: str = ""
 
 
 class Decided(Struct):
@@ -82,8 +89,8 @@ class Decided(Struct):
 
     def entry(self, seq: Seq) -> Entry:
         """Write the record that is to stand at `seq`, and turn its passbook to that line."""
-        trail = () if self.trail is None else tuple(known.seq for known in self.trail.records)
-        inputs = Inputs(self.work.command, self.work.evidence, self.books.used(), trail)
+        trail = () if self.trail is None else tuple([known.seq for known in self.trail.records])
+        inputs = Inputs(self.work.command, self.work.evidence, self.books.used(), trail, self.work.by)
         state = None
         if self.books.holder is not None and self.outcome.state is not None:
             self.books.holder.seq = seq

@@ -1,5 +1,6 @@
 """The programmes that ship with the product, as TOML files, and how any programme file is read."""
 
+from functools import cache
 from importlib.resources import files
 
 import msgspec
@@ -21,6 +22,7 @@ def parse(toml: str) -> Programme:
         raise ProgrammeInvalid(str(error)) from None
 
 
+@cache
 def shipped(name: str) -> Programme:
     """Read a programme that ships with the product: one of `SHIPPED`. Raises `KeyError` for another name.
 

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from authz.decision.commands import CardId
 from authz.decision.issuing.states import (
     CHUNKS_MAX,
     Access,
@@ -38,6 +37,7 @@ from authz.decision.issuing.states import (
     request_passbook,
     run_passbook,
 )
+from authz.decision.position import CardId
 from ledger.values import Cents, HolderId, Partition, Seq
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, NewType
 
 from msgspec import Meta, Struct
 
-from authz.decision.commands import CardId
+from authz.decision.position import CardId
 from ledger.values import Cents, HolderId, Seq
 
 ClientId = NewType("ClientId", str)

@@ -1,0 +1,107 @@
+"""What every desk of issuing works with: commands go to the engine, states come from the ledger's newest lines."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from authz.clock import Now
+from authz.decision.calendar import local_day
+from authz.decision.commands import Administration
+from authz.decision.outcomes import Reason, State
+from authz.decision.position import Position
+from authz.decision.programme import Programme
+from authz.engine.cards import Cards
+from authz.engine.engine import Engine
+from authz.engine.passbooks import decode_state
+from authz.issuing.contacts import Contacts
+from authz.programmes import shipped
+from authz.security.module import SecurityModule
+from ledger.store import LedgerError, Store
+from ledger.values import HolderId, Partition
+
+HOME = Partition(0)
+"""Where passbooks that aren't holders' are read: they stand in every partition."""
+PAGE_MAX = 200
+"""Things of a kind in one answer."""
+
+
+class NotThere(Exception):
+    """There is no such thing, or it isn't yours."""
+
+    def __str__(self) -> str:
+        return type(self).__doc__ or ""
+
+
+class NotNow(LedgerError):
+    """The ledger can't be written now, and nothing was changed: try again."""
+
+    def __str__(self) -> str:
+        return type(self).__doc__ or ""
+
+
+class KeyReused(Exception):
+    """This idempotency key was used for something else."""
+
+    def __str__(self) -> str:
+        return type(self).__doc__ or ""
+
+
+class Issuer:
+    """The engine, and what issuing needs beside it."""
+
+    def __init__(
+        self, engine: Engine, store: Store, cards: Cards, security: SecurityModule, contacts: Contacts, now: Now
+    ) -> None:
+        self.engine = engine
+        self.store = store
+        self.cards = cards
+        self.security = security
+        self.contacts = contacts
+        self._now = now
+
+    @property
+    def instant(self) -> datetime:
+        """The engine's time: never behind a record."""
+        return max(self._now(), self.engine.instant)
+
+    def programme(self, name: str) -> Programme:
+        """Give a programme's rules. Raises `NotThere`."""
+        try:
+            return shipped(name)
+        except KeyError:
+            raise NotThere from None
+
+    def day(self, programme: str) -> date:
+        """Give the programme's local date."""
+        return local_day(self.instant, self.programme(programme).zone)
+
+    async def do(self, command: Administration, key: str, by: str) -> None:
+        """Carry out a command, once for each `key`; `by` is whose access it came by.
+
+        Raises `authz.decision.refused.Refused` where it makes no sense, `KeyReused` and `NotNow`.
+        """
+        require_done((await self.engine.administer(command, key, by)).reason)
+
+    async def state(self, passbook: HolderId) -> State | None:
+        """Read the newest line of a passbook that isn't a holder's. Raises `LedgerError`."""
+        line = (await self.store.newest(HOME, [passbook])).get(passbook)
+        return None if line is None else decode_state(passbook, line.position)
+
+    async def position(self, holder: HolderId) -> Position | None:
+        """Read a holder's newest line. Raises `LedgerError`."""
+        partition = self.engine.partition_of(holder)
+        line = (await self.store.newest(partition, [holder])).get(holder)
+        state = None if line is None else decode_state(holder, line.position)
+        return state if isinstance(state, Position) else None
+
+    async def named(self, prefix: str, after: str = "", most: int = PAGE_MAX) -> Sequence[tuple[HolderId, State]]:
+        """Walk over the passbooks whose names begin with `prefix`, behind the name `after`. Raises `LedgerError`."""
+        lines = await self.store.references(HOME, prefix, after, most)
+        return [(name, decode_state(name, line.position)) for name, line in lines]
+
+
+def require_done(reason: Reason) -> None:
+    """Raise `KeyReused` or `NotNow` unless a command was carried out."""
+    if reason is Reason.IDENTITY_REUSED:
+        raise KeyReused
+    if not reason.approves:
+        raise NotNow
