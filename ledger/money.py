@@ -26,7 +26,14 @@ _OTHER_SIGNS = {
     ("acquirer", "exceptions"): -1,
     ("issuer", "pool"): 1,
     ("issuer", "fees"): 1,
+    ("issuer", "commission"): 1,
+    ("issuer", "vat"): 1,
+    ("client", "funds"): 1,
 }
+
+
+Line = tuple[HolderId | None, str | None, Sequence[Move], bytes]
+"""Of a record its holder, their position after it, its transfers and its packed identities."""
 
 
 class _Position(Struct, frozen=True, array_like=True, gc=False):
@@ -60,6 +67,7 @@ class Money:
     def __init__(self, key: bytes, others: Mapping[str, int] | None) -> None:
         self._key = key
         self._weights = {kind: _Weights(key, kind) for kind in PURSE_KINDS}
+        self._spendable = self._weights["holder"]
         self.others = dict(others or {})
         self._signs = dict.fromkeys(self.others, 0) if others is None else {one: sign(one) for one in self.others}
         self._sign = sign if others is not None else lambda _: 0
@@ -102,37 +110,32 @@ class Money:
         if held := _open(purse):
             self._holds[holder] = held
 
-    def fold(self, holder: HolderId | None, position: str | None, moves: Sequence[Move], identities: bytes) -> bool:
-        """Fold one more record, and tell whether its money is right. Where it isn't, `what` says what is wrong."""
-        others, signs, moved, crossed = self.others, self._signs, 0, False
-        for debit, credit, amount in moves:
-            for account, cents in (debit, -amount), (credit, amount):
-                balance = others.get(account)
-                if balance is None:
-                    weight = self._weight(holder, account)
-                    if weight is None:
-                        return False
-                    if weight:
-                        moved += cents * weight
-                        continue
-                    balance = 0
-                others[account] = balance = balance + cents
-                if balance * signs[account] < 0:
-                    crossed = True
-        if crossed and any(others.get(one, 0) * signs.get(one, 0) < 0 for move in moves for one in move[:2]):
-            return False
-        if holder is None or position is None or ":" in holder:
-            return True
-        return self._turn(holder, position, moved, identities)
-
-    def _weight(self, holder: HolderId | None, account: str) -> int | None:
-        """What a cent in an account of a holder's purse weighs: 0 where it is nobody's, None where it is another's."""
-        words = account.split(":", 3)
-        weights = self._weights.get(words[0])
-        if weights is not None:
-            return weights[words[2], words[3]] if len(words) == 4 and words[1] == holder else None
-        self._signs[account] = self._sign(account)  # the first time that it is seen
-        return 0
+    def fold(self, records: Iterable[Line]) -> int:
+        """Fold records, and count them up to the first whose money isn't right: `what` says what is wrong with it."""
+        others, signs, weights, right = self.others, self._signs, self._weights, 0
+        for holder, position, moves, identities in records:
+            moved, crossed = 0, False
+            for debit, credit, amount in moves:
+                for account, cents in (debit, -amount), (credit, amount):
+                    balance = others.get(account)
+                    if balance is None:
+                        words = account.split(":", 3)
+                        if words[0] in weights:
+                            if len(words) != 4 or words[1] != holder:
+                                return right
+                            moved += cents * weights[words[0]][words[2], words[3]]
+                            continue
+                        balance, signs[account] = 0, self._sign(account)
+                    others[account] = balance = balance + cents
+                    if balance * signs[account] < 0:
+                        crossed = True
+            if crossed and any(others.get(one, 0) * signs.get(one, 0) < 0 for move in moves for one in move[:2]):
+                return right
+            if holder is None or position is None or ":" in holder or self._turn(holder, position, moved, identities):
+                right += 1
+            else:
+                return right
+        return right
 
     def _turn(self, holder: HolderId, position: str, moved: int, identities: bytes) -> bool:
         """Turn a passbook to its next line."""
@@ -144,9 +147,10 @@ class Money:
         if now is None or now != self._purses.get(holder, 0) + moved:
             return False
         if purse.holds or holder in self._holds:
-            if _resurrected(purse.holds, self._holds.pop(holder, ()), identities):
-                return False
+            before = self._holds.pop(holder, ())
             if held := _open(purse):
+                if held != before and _resurrected(purse.holds, before, identities):
+                    return False
                 self._holds[holder] = held
         self._purses[holder] = now
         return True
@@ -154,21 +158,25 @@ class Money:
     def _weight_of(self, purse: Purse) -> int | None:
         """None where something in the purse has no money in it, or less than none."""
         total = 0
-        weights = self._weights["holder"]
+        weights = self._spendable
         for lot in purse.lots:
-            if lot.amount <= 0:
+            amount = lot.amount
+            if amount <= 0:
                 return None
-            total += lot.amount * weights[lot.product, lot.name]
-        for hold in purse.holds:
+            total += amount * weights[lot.product, lot.name]
+        if holds := purse.holds:
             weights = self._weights["hold"]
-            for part in hold.parts:
-                if part.amount <= 0:
+            for hold in holds:
+                for part in hold.parts:
+                    if part.amount <= 0:
+                        return None
+                    total += part.amount * weights[hold.product, part.lot]
+        if expired := purse.expired:
+            weights = self._weights["expired"]
+            for lot in expired:
+                if lot.amount <= 0:
                     return None
-                total += part.amount * weights[hold.product, part.lot]
-        for lot in purse.expired:
-            if lot.amount <= 0:
-                return None
-            total += lot.amount * self._weights["expired"][lot.product, lot.name]
+                total += lot.amount * weights[lot.product, lot.name]
         return total
 
     def what(
@@ -227,12 +235,14 @@ def sign(account: str) -> int:
 
     >>> sign("holder:h1:90:2026"), sign("acquirer:970001:exceptions"), sign("issuer:pool:90"), sign("issuer:float:90")
     (1, -1, 1, 0)
+    >>> sign("client:c1:funds:90"), sign("issuer:commission"), sign("issuer:vat"), sign("issuer:operating")
+    (1, 1, 1, 0)
     """
     kind, _, rest = account.partition(":")
     if kind in PURSE_KINDS:
         return 1
     first, _, last = rest.partition(":")
-    return _OTHER_SIGNS.get((kind, last.rpartition(":")[2] if kind == "acquirer" else first), 0)
+    return _OTHER_SIGNS.get((kind, first if kind == "issuer" else last.partition(":")[0]), 0)
 
 
 def _purse_of(position: str) -> Purse | None:
@@ -244,7 +254,7 @@ def _purse_of(position: str) -> Purse | None:
 
 def _open(purse: Purse) -> tuple[str, ...]:
     """Name the holds that have money set aside."""
-    return tuple(hold.id for hold in purse.holds if hold.parts)
+    return tuple([hold.id for hold in purse.holds if hold.parts])
 
 
 def _resurrected(holds: Sequence[Hold], before: Sequence[str], identities: bytes) -> str | None:

@@ -9,6 +9,8 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
+from itertools import pairwise
+from operator import itemgetter
 
 import asyncpg
 
@@ -20,16 +22,13 @@ from ledger.checkpoint import CHECKPOINT_EVERY_RECORDS, CheckpointFile, Checkpoi
 from ledger.closings import Closings
 from ledger.findings import EVERYTHING, Finding, Flaw, Report, Scope, Verified
 from ledger.fingerprints import SECRETS, Fingerprint, Identities
-from ledger.frames import Move, Row, row_hash
+from ledger.frames import Records
 from ledger.money import Money
 from ledger.reading import BEFORE_ALL, Pace, Progress, partitions, reader
 from ledger.store import LedgerError
 from ledger.values import Epoch, HolderId, Partition, Seq
 
 __all__ = ["EVERYTHING", "Finding", "Flaw", "Report", "Scope", "Verified", "WindowInvalid", "verify"]
-
-TURN_EVERY_RECORDS = 100
-"""How often the loop gets a turn, to take in what is read ahead."""
 
 KEY_BYTES = 32
 
@@ -209,7 +208,7 @@ class _Walk:
             async for chunk in chunks:
                 if flawed := await self._chunk(chunk):
                     return flawed
-                await self.pace.after(len(chunk[0]))
+                await self.pace.after(len(chunk))
                 if self.seq - kept >= CHECKPOINT_EVERY_RECORDS:
                     self._keep_place()
                     kept = self.seq
@@ -221,56 +220,63 @@ class _Walk:
             )
         return None
 
-    async def _chunk(self, chunk: frames.Chunk) -> Finding | None:
+    async def _chunk(self, chunk: Records) -> Finding | None:
         """Walk over a chunk, or to the first bad record in it."""
         if self.begun and self.looks_inside:
             await self._know(chunk)
-        for number, (row, moves) in enumerate(frames.paired(chunk)):
-            if flaw := self._step(row, moves):
-                return await self._told(flaw, row, moves or ())
+        for piece in chunk.pieces(self.marks):
+            sound, flaw = self._step(piece)
+            if flaw is not None:
+                return await self._told(flaw, piece, sound)
             if self.seq in self.marks and (flawed := await self._mark()):
                 return flawed
-            if not number % TURN_EVERY_RECORDS:
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)
         return None
 
-    def _step(self, row: Row, moves: Sequence[Move] | None) -> Flaw | None:
-        """Hold one record against the one before it, and step behind it. `moves` are None where lines don't fit."""
-        seq, epoch, written = row[frames.SEQ], row[frames.EPOCH], row[frames.HASH]
-        if seq != self.seq + 1:
-            return Flaw.MISSING
-        if epoch < self.epoch:
-            return Flaw.EPOCH
-        if moves is None:
-            return Flaw.TRANSFER
-        if row_hash(self.hash, self.partition, row, moves) != written:
-            return Flaw.HASH
+    def _step(self, piece: Records) -> tuple[int, Flaw | None]:
+        """Step behind the records that are sound, and say how many they are, and what is wrong with the next."""
+        sound, flaw = self._chained(piece)
+        moves = [one or () for one in piece.moves[:sound]]
         if self.looks_inside:
-            identities = row[frames.IDENTITIES]
-            if not self.money.fold(row[frames.HOLDER], row[frames.POSITION], moves, identities):
-                return Flaw.MONEY
-            self.identities.add(identities, seq)
-        self.seq, self.epoch, self.hash = seq, epoch, written
-        self.transfers += len(moves)
-        return None
+            records = zip(piece.holders, piece.positions, moves, piece.identities, strict=False)
+            right = self.money.fold(records)
+            if right < sound:
+                sound, flaw = right, Flaw.MONEY
+            self.identities.add(piece.identities[:sound], piece.seqs[:sound])
+        if sound:
+            self.seq, self.epoch, self.hash = piece.seqs[sound - 1], piece.epochs[sound - 1], piece.hashes[sound - 1]
+            self.transfers += sum(map(len, moves[:sound]))
+        return sound, flaw
 
-    async def _told(self, flaw: Flaw, row: Row, moves: Sequence[Move]) -> Finding:
+    def _chained(self, piece: Records) -> tuple[int, Flaw | None]:
+        """Count the records that stand in the chain, up to the first that doesn't, and say why it doesn't."""
+        made = frames.hashes(self.hash, self.partition, piece)
+        return min(
+            (len(piece), None),
+            (_same(piece.seqs, range(self.seq + 1, self.seq + 1 + len(piece))), Flaw.MISSING),
+            (_rising((self.epoch, *piece.epochs)), Flaw.EPOCH),
+            (piece.moves.index(None) if None in piece.moves else len(piece), Flaw.TRANSFER),
+            (_same(piece.hashes, made), Flaw.HASH),
+            key=itemgetter(0),
+        )
+
+    async def _told(self, flaw: Flaw, piece: Records, at: int) -> Finding:
         """Say what is wrong with a record that the walk didn't step over."""
-        seq, holder, position = row[frames.SEQ], row[frames.HOLDER], row[frames.POSITION]
+        seq, epoch, holder, moves = piece.seqs[at], piece.epochs[at], piece.holders[at], piece.moves[at]
         match flaw:
             case Flaw.MISSING if seq < 1:
                 return self._finding(seq, flaw, "numbers begin at 1")
             case Flaw.MISSING:
                 return self._finding(Seq(self.seq + 1), flaw, f"it is missing, the next is {seq}")
             case Flaw.EPOCH:
-                what = f"its epoch {row[frames.EPOCH]} is older than {self.epoch} of the record before"
+                what = f"its epoch {epoch} is older than {self.epoch} of the record before"
             case Flaw.TRANSFER:
                 what = "its transfers were not written with it"
             case Flaw.HASH:
                 what = "it isn't what was written: its hash doesn't cover its content and the record before"
             case _:
                 before = await self._line_before(holder, seq)
-                what = self.money.what(holder, before, position, moves, row[frames.IDENTITIES])
+                what = self.money.what(holder, before, piece.positions[at], moves or (), piece.identities[at])
         return self._finding(seq, flaw, what)
 
     async def _mark(self) -> Finding | None:
@@ -283,11 +289,11 @@ class _Walk:
             return self._finding(self.seq, Flaw.CLOSING, what)
         return None
 
-    async def _know(self, chunk: frames.Chunk) -> None:
+    async def _know(self, chunk: Records) -> None:
         """Read the last line before this chunk of every holder in it who wasn't seen since the walk began."""
-        holders = self.money.unknown(row[frames.HOLDER] for row in chunk[0])
+        holders = self.money.unknown(chunk.holders)
         if holders:
-            rows = await self.aside.fetch(_LINES_BEFORE, self.partition, holders, chunk[0][0][frames.SEQ])
+            rows = await self.aside.fetch(_LINES_BEFORE, self.partition, holders, chunk.seqs[0])
             for row in rows:
                 self.money.know(row["holder"], row["position"])
 
@@ -350,3 +356,14 @@ class _Walk:
 
     def _finding(self, seq: Seq, flaw: Flaw, what: str) -> Finding:
         return Finding(self.partition, seq, flaw, what)
+
+
+def _same(some: Sequence[object], others: Sequence[object]) -> int:
+    """Count up to where two columns differ."""
+    pairs = enumerate(zip(some, others, strict=True))
+    return next((at for at, (one, other) in pairs if one != other), len(some))
+
+
+def _rising(epochs: Sequence[int]) -> int:
+    """Count, behind the first, up to where one is lower than the one before it."""
+    return next((at for at, (one, then) in enumerate(pairwise(epochs)) if then < one), len(epochs) - 1)

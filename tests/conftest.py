@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from hypothesis import settings
 from msgspec import Struct
 
 from ledger import schema
@@ -34,6 +35,10 @@ class Database(Struct, frozen=True):
     url: str
     """As the role of the application, `authz`."""
     finance_url: str
+
+
+settings.register_profile("shared cores", deadline=None)  # how long an example takes is the machine's affair
+settings.load_profile("shared cores")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -19,7 +19,7 @@ secret = st.integers(0, SECRETS - 1)
 def _of(key: int, identities: list[tuple[Identity, int]]) -> Fingerprint:
     fingerprint = Fingerprint(key)
     for one, seq in identities:
-        fingerprint.add(pack_identities([one]), Seq(seq))
+        fingerprint.add([pack_identities([one])], [Seq(seq)])
     return fingerprint
 
 
@@ -44,11 +44,18 @@ def test_it_can_be_carried_on_from_where_it_stood(
     before = _of(key, some)
     resumed = Fingerprint(key, before.product, before.count)
     for one, seq in more:
-        resumed.add(pack_identities([one]), Seq(seq))
+        resumed.add([pack_identities([one])], [Seq(seq)])
     assert resumed == _of(key, some + more)
 
 
-@given(secret, st.lists(keys, max_size=8))
+@given(secret, st.lists(st.tuples(st.lists(identities, max_size=3), st.integers(1, 2**62)), max_size=20))
+def test_many_records_at_once_make_the_same_number(key: int, records: list[tuple[list[Identity], int]]) -> None:
+    fingerprint = Fingerprint(key)
+    fingerprint.add([pack_identities(some) for some, _ in records], [Seq(seq) for _, seq in records])
+    assert fingerprint == _of(key, [(one, seq) for some, seq in records for one in some])
+
+
+@given(secret, st.lists(keys, max_size=40))
 def test_both_sides_make_the_same_number(key: int, identities: list[tuple[Identity, int]]) -> None:
     """The records' side takes packed keys and a number, the table's rows that have both."""
     table = Fingerprint(key)
