@@ -17,6 +17,7 @@ from cyclopts.validators import Number
 from authz import cli_keys, demo_data, logs
 from authz import demo as lunch
 from authz.clock import Now, SimulatedClock, system_clock
+from authz.collector import spare_the_collector
 from authz.config import Config, ConfigInvalid, read
 from authz.database import Embedded, anchors_in
 from authz.engine import schema
@@ -145,6 +146,7 @@ def replay(*, source: Source | None = None) -> int:
     source
         Where the ledger is.
     """
+    spare_the_collector()
     with address(source) as url:
         outcome = asyncio.run(decide_again(url))
     if isinstance(outcome, Difference):

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 
+from authz.collector import spare_the_collector
 from authz.replay import Replayed, replay
 from benchmarks import journals
 from benchmarks.ground import Count, console_for_tables, temporary, write_json
@@ -117,6 +118,7 @@ async def _in_a_process(proof: str, url: str, holders: int) -> Proof:
 
 def _prove(proof: str, url: str, holders: int) -> Proof:
     scope = PROOFS[proof]
+    spare_the_collector()
     before, begun = _processor_s(), time.perf_counter()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcome = runner.run(replay(url) if scope is None else verify(url, scope))

@@ -5,7 +5,7 @@ from datetime import date
 from msgspec import Struct
 
 from authz.decision import lots
-from authz.decision.commands import Advice, Completion, Inquiry, Payment, Presented, Purchase
+from authz.decision.commands import Advice, Completion, Inquiry, Payment, Presented, Purchase, Refund
 from authz.decision.evidence import Facts
 from authz.decision.outcomes import Balance, Outcome, Reason, Reply
 from authz.decision.position import Card, Position
@@ -20,6 +20,7 @@ ANY_PRODUCT = "00"
 
 
 _WITH_TRANSACTION = (Purchase, Advice, Completion)
+_WITH_MONEY = (*_WITH_TRANSACTION, Refund)
 
 
 class Admitted(Struct, frozen=True, gc=False):
@@ -53,17 +54,16 @@ def choose(
     product = command.product
     if product != ANY_PRODUCT and product not in PRODUCT_CODES:
         return Reason.TRANSACTION
-    wrong = _money(command)
+    wrong = _money(command) if isinstance(command, _WITH_MONEY) else None
     if wrong is not None:
         return wrong
-    held = [one for one in programme.products if one.code in position.products]
-    if product != ANY_PRODUCT:
-        held = [one for one in held if one.code == product]
+    meant = position.products if product == ANY_PRODUCT else (product,) if product in position.products else ()
+    held = tuple([one for one in programme.products if one.code in meant])
     if not held:
         return Reason.PRODUCT_NOT_HELD
     if len(held) > 1 and not isinstance(command, Inquiry):
         return Reason.PRODUCT_NOT_CHOSEN
-    return tuple(held)
+    return held
 
 
 def balance(
@@ -77,10 +77,7 @@ def balance(
     return Balance(product.code, available, Cents(max(0, left)))
 
 
-def _money(command: Presented | Advice | Completion) -> Reason | None:
-    if isinstance(command, Inquiry):
-        return None
-    least = 0 if isinstance(command, Completion) else 1
-    if command.amount < least:
+def _money(command: Purchase | Refund | Advice | Completion) -> Reason | None:
+    if command.amount < 1 and not (command.amount == 0 and isinstance(command, Completion)):
         return Reason.AMOUNT
     return None if command.currency == EURO else Reason.CURRENCY

@@ -25,12 +25,16 @@ def valid(lot: Lot, product: str, day: date) -> bool:
 
 def available(purse: Purse, product: str, day: date) -> Cents:
     """Sum up what of a product can be spent on a day. What holds set aside is out of the lots already."""
-    return Cents(sum([lot.amount for lot in (*purse.lots, *purse.expired) if valid(lot, product, day)]))
+    cents = 0
+    for lot in purse.lots + purse.expired:
+        if valid(lot, product, day):
+            cents += lot.amount
+    return Cents(cents)
 
 
 def lapsed(purse: Purse, product: str, day: date) -> Cents:
     """Sum up what of a product expired unspent before a day, whether or not it has been swept."""
-    every = (*purse.lots, *purse.expired)
+    every = purse.lots + purse.expired
     return Cents(sum([lot.amount for lot in every if lot.product == product and lot.valid_until < day]))
 
 
@@ -44,12 +48,14 @@ def take(
     purse, back = _put_back(holder, purse, product, day)
     left, lots, parts = amount, [], []
     for lot in purse.lots:
-        taken = min(lot.amount, left) if valid(lot, product, day) else 0
-        if taken:
-            parts.append(Part(lot.name, lot.valid_from, lot.valid_until, Cents(taken)))
-            left = Cents(left - taken)
+        if not left or not valid(lot, product, day):
+            lots.append(lot)
+            continue
+        taken = Cents(min(lot.amount, left))
+        parts.append(Part(lot.name, lot.valid_from, lot.valid_until, taken))
+        left = Cents(left - taken)
         if taken < lot.amount:
-            lots.append(replace(lot, amount=Cents(lot.amount - taken)) if taken else lot)
+            lots.append(replace(lot, amount=Cents(lot.amount - taken)))
     assert left == 0, "more was taken than is available"
     return replace(purse, lots=tuple(lots)), tuple(parts), back
 
@@ -100,6 +106,8 @@ def join(lots: tuple[Lot, ...], new: Lot) -> tuple[Lot, ...]:
 
 def _put_back(holder: HolderId, purse: Purse, product: str, day: date) -> tuple[Purse, tuple[Transfer, ...]]:
     """Undo the expiry of the lots that are valid on a day: it isn't over everywhere as soon as the programme's is."""
+    if not purse.expired:
+        return purse, ()
     back = [lot for lot in purse.expired if valid(lot, product, day)]
     if not back:
         return purse, ()

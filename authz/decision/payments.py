@@ -60,7 +60,7 @@ class Case(Struct, frozen=True, gc=False):
 def pay(command: Presented, facts: Facts) -> Outcome:
     """Decide a request for which a card is presented."""
     known = admit(command, facts)
-    if isinstance(known, Outcome):
+    if not isinstance(known, Admitted):
         return known
     today = facts.today
     verdict = examine(known.card, command, facts.evidence, known.programme, today)
@@ -70,7 +70,7 @@ def pay(command: Presented, facts: Facts) -> Outcome:
     if verdict.refusal is not None:
         return case.answer(Reply(verdict.refusal, pin_tries_left=verdict.tries_left))
     chosen = choose(command, position, known.programme)
-    if isinstance(chosen, Reason):
+    if not isinstance(chosen, tuple):
         return case.refuse(chosen)
     match command:
         case Purchase():
@@ -97,9 +97,9 @@ def _purchase(case: Case, command: Purchase, product: Product) -> Outcome:
     closed = _day_off(case, merchant, today)
     if closed is not None:
         return case.refuse(closed)
-    before = case.balance(product, case.current)
+    before = balance(case.current, product, case.known.programme, merchant, today)
     granted = _grant(command, before, case.current.purse, today)
-    if isinstance(granted, Reason):
+    if not isinstance(granted, int):
         return case.answer(Reply(granted, balances=(before,)))
     position, standing, transfers = _spend(case, command, product.code, granted)
     left = None if before.cap_left is None else Cents(before.cap_left - granted)
@@ -109,21 +109,23 @@ def _purchase(case: Case, command: Purchase, product: Product) -> Outcome:
         approval=standing.approval,
         balances=(Balance(product.code, Cents(before.available - granted), left),),
         standings=(standing,),
+        low=product.gets_low(before.available, granted),
     )
     return case.answer(reply, position, transfers)
 
 
 def _day_off(case: Case, merchant: Merchant, today: date) -> Reason | None:
     """Refuse a Sunday or holiday, unless the holder works such days and their employer lets them (R3262-8)."""
+    sunday, holiday = today.weekday() == SUNDAY, today in holidays(today.year, merchant.territory)
+    if not sunday and not holiday:
+        return None
     employer = case.facts.employer
     if case.position.works_days_off and employer is not None and employer.sundays_holidays:
         return None
     refused = case.known.programme.refused_on(today, merchant.mcc)
-    if DayOff.SUNDAY in refused and today.weekday() == SUNDAY:
+    if sunday and DayOff.SUNDAY in refused:
         return Reason.SUNDAY
-    if DayOff.HOLIDAY in refused and today in holidays(today.year, merchant.territory):
-        return Reason.HOLIDAY
-    return None
+    return Reason.HOLIDAY if holiday and DayOff.HOLIDAY in refused else None
 
 
 def _grant(command: Purchase, balance: Balance, purse: Purse, today: date) -> Cents | Reason:

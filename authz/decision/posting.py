@@ -14,6 +14,7 @@ from ledger.values import Account, Cents, Hold, HolderId, Part, Transfer
 
 APPROVAL_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _TWO_DIGITS = [low + high for high in APPROVAL_DIGITS for low in APPROVAL_DIGITS]
+_PAIRS = len(_TWO_DIGITS)
 
 
 def approval_code(reference: str) -> str:
@@ -23,9 +24,8 @@ def approval_code(reference: str) -> str:
     'JADGLR'
     """
     number = int.from_bytes(blake2b(reference.encode(), digest_size=8).digest())
-    number, first = divmod(number, len(_TWO_DIGITS))
-    number, second = divmod(number, len(_TWO_DIGITS))
-    return _TWO_DIGITS[first] + _TWO_DIGITS[second] + _TWO_DIGITS[number % len(_TWO_DIGITS)]
+    first, second, third = number % _PAIRS, number // _PAIRS % _PAIRS, number // _PAIRS**2 % _PAIRS
+    return _TWO_DIGITS[first] + _TWO_DIGITS[second] + _TWO_DIGITS[third]
 
 
 def spend(

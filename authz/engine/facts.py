@@ -47,7 +47,10 @@ def facts_of(
     instant: datetime, evidence: Evidence, holder: HolderId | None, books: Books, original: Original | None = None
 ) -> Facts:
     """Put the facts together, as they stand in the passbooks."""
-    own, beside, employer, programme = [None if book is None else book.state for book in books.all()]
+    own = None if books.holder is None else books.holder.state
+    beside = None if books.merchant is None else books.merchant.state
+    employer = None if books.employer is None else books.employer.state
+    programme = None if books.programme is None else books.programme.state
     return Facts(
         instant=instant,
         evidence=evidence,

@@ -53,13 +53,14 @@ class Books(Struct, frozen=True, gc=False):
     programme: Passbook | None = None
     missing: tuple[HolderId, ...] = ()
 
-    def all(self) -> tuple[Passbook | None, ...]:
-        """Each passbook, in the order above."""
-        return self.holder, self.merchant, self.employer, self.programme
-
     def used(self) -> tuple[int, ...]:
         """The records that stand in them now, by seq; 0 where there is none."""
-        return tuple([0 if book is None else book.seq for book in self.all()])
+        return (
+            0 if self.holder is None else self.holder.seq,
+            0 if self.merchant is None else self.merchant.seq,
+            0 if self.employer is None else self.employer.seq,
+            0 if self.programme is None else self.programme.seq,
+        )
 
 
 class Inputs(Struct, frozen=True, omit_defaults=True, gc=False):
