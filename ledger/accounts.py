@@ -50,6 +50,30 @@ def fees(product: str) -> Account:
     return Account(f"issuer:fees:{product}")
 
 
+def client_funds(client: str, product: str) -> Account:
+    """What a client has paid in for vouchers of a product and its holders weren't loaded yet: never below 0.
+
+    >>> client_funds("c1", "90")
+    'client:c1:funds:90'
+    """
+    return Account(f"client:{client}:funds:{product}")
+
+
+def operating() -> Account:
+    """The issuer's own bank account, on which clients pay its fees: what came in, as a negative balance."""
+    return Account("issuer:operating")
+
+
+def commission() -> Account:
+    """What the issuer earned with orders: commissions, and cards."""
+    return Account("issuer:commission")
+
+
+def vat() -> Account:
+    """VAT on what the issuer earned, owed to the state."""
+    return Account("issuer:vat")
+
+
 def claimed(holder: HolderId, purse: Purse) -> Mapping[Account, Cents]:
     """The balance, account by account, that a purse claims; accounts at 0 are left out."""
     balances: Counter[Account] = Counter()

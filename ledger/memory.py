@@ -268,13 +268,20 @@ class MemoryStore:
         return [(holder, newest[holder]) for holder in behind[:passbooks_max]]
 
     async def events(
-        self, partition: Partition, kinds: Sequence[str], after: Seq, through: Seq, events_max: int
+        self,
+        partition: Partition,
+        kinds: Sequence[str],
+        after: Seq,
+        through: Seq,
+        events_max: int,
+        mentioning: str = "",
     ) -> Sequence[Event]:
         """Return the records of these kinds in a window."""
         require_bound(through - after, HOLDERS_WINDOW_SEQS_MAX, "seqs")
         require_bound(events_max, EVENTS_A_CALL_MAX, "events")
         window = self._shelf(partition).records[after:through]
-        return [_event(record) for record in window if record.entry.kind in kinds][:events_max]
+        found = (one for one in window if one.entry.kind in kinds and mentioning in one.entry.reply)
+        return [_event(record) for record in islice(found, events_max)]
 
     async def events_about(
         self, partition: Partition, holder: HolderId, before: Seq, events_max: int

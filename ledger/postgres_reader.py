@@ -187,12 +187,19 @@ class PostgresReader:
         return [(HolderId(row["holder"]), Line(Seq(row["seq"]), row["position"])) for row in rows]
 
     async def events(
-        self, partition: Partition, kinds: Sequence[str], after: Seq, through: Seq, events_max: int
+        self,
+        partition: Partition,
+        kinds: Sequence[str],
+        after: Seq,
+        through: Seq,
+        events_max: int,
+        mentioning: str = "",
     ) -> Sequence[Event]:
         """Return the records of these kinds in a window, in one query."""
         require_bound(through - after, HOLDERS_WINDOW_SEQS_MAX, "seqs")
         require_bound(events_max, EVENTS_A_CALL_MAX, "events")
-        return [Event(*row) for row in await self._read("events", partition, kinds, after, through, events_max)]
+        rows = await self._read("events", partition, kinds, after, through, events_max, mentioning)
+        return [Event(*row) for row in rows]
 
     async def events_about(
         self, partition: Partition, holder: HolderId, before: Seq, events_max: int

@@ -215,12 +215,18 @@ class Store(Protocol):
         """
 
     async def events(
-        self, partition: Partition, kinds: Sequence[str], after: Seq, through: Seq, events_max: int
+        self,
+        partition: Partition,
+        kinds: Sequence[str],
+        after: Seq,
+        through: Seq,
+        events_max: int,
+        mentioning: str = "",
     ) -> Sequence[Event]:
-        """Return the records of these kinds, `after` < seq <= `through`, in their order.
+        """Return the records of these kinds with `mentioning` in their replies, `after` < seq <= `through`, in order.
 
-        The two are at most `HOLDERS_WINDOW_SEQS_MAX` apart; at most `events_max`, itself at most `EVENTS_A_CALL_MAX`:
-        where so many come, there may be more behind the last.
+        It is looked for in the JSON's text. The two seqs are at most `HOLDERS_WINDOW_SEQS_MAX` apart; at most
+        `events_max`, itself at most `EVENTS_A_CALL_MAX`: where so many come, there may be more behind the last.
         """
 
     async def events_about(

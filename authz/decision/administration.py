@@ -30,6 +30,7 @@ from authz.decision.commands import (
     StopCard,
 )
 from authz.decision.evidence import Facts
+from authz.decision.issuing import holder_cards
 from authz.decision.issuing.commands import Issuing
 from authz.decision.issuing.door import issue
 from authz.decision.outcomes import Outcome, Reason, Reply, State
@@ -104,7 +105,7 @@ def administer(command: Administration, facts: Facts) -> Outcome:
         case IssueCard():
             return _written(command.holder, holders.issue(command, position))
         case StopCard():
-            return _written(command.holder, holders.stop(command, position))
+            return _written(command.holder, holder_cards.stop(command, position))
         case LiftOnlineLock():
             return _written(command.holder, holders.lift(command, position))
         case Load():

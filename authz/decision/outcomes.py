@@ -79,7 +79,7 @@ class Reply(Struct, frozen=True, omit_defaults=True, gc=False):
     `amount` is set where it differs from what was asked (PARTIAL). `response` is the cryptogram for the chip (ARPC),
     in hexadecimal. `totals` are ours, and `agrees` says whether the acquirer's are the same. `standings` are what
     stands now of the requests that this one concerns, its own original first. `redated`: an offline advice came too
-    late to count on its own day.
+    late to count on its own day. `low`: this payment took the product's balance below what its programme calls low.
     """
 
     reason: Reason
@@ -92,6 +92,7 @@ class Reply(Struct, frozen=True, omit_defaults=True, gc=False):
     agrees: bool = False
     standings: tuple[Standing, ...] = ()
     redated: bool = False
+    low: bool = False
 
 
 State = Position | Merchant | Employer | Programme | BusinessDay | LinkKeys | Swept | Walked | Manifest | IssuingState

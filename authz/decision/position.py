@@ -76,7 +76,8 @@ class Position(Struct, frozen=True, array_like=True, gc=False):
     """All that is known of a holder. `purse` stands first: the ledger reads it, and nothing behind it.
 
     `products` are those ever loaded, also when empty; `spent` reaches back over the last days only; `reactivations`
-    counts the holder's requests for it that were granted.
+    counts the holder's requests for it that were granted. `employers` are all who ever loaded vouchers, or enrolled
+    them; `employer` is the one whose decision on Sundays and holidays counts.
     """
 
     purse: Purse
@@ -86,6 +87,7 @@ class Position(Struct, frozen=True, array_like=True, gc=False):
     employer: str = ""
     works_days_off: bool = False
     reactivations: int = 0
+    employers: tuple[str, ...] = ()
 
     def card(self, card: str) -> Card | None:
         """Find a card by its id."""

@@ -33,6 +33,8 @@ Days = Annotated[int, Meta(gt=0, le=DAYS_MAX)]
 Months = Annotated[int, Meta(gt=0, le=MONTHS_MAX)]
 Text = Annotated[str, Meta(min_length=1)]
 Mcc = Annotated[str, Meta(pattern=r"^[0-9]{4}$")]
+Bin = Annotated[str, Meta(pattern=r"^([0-9]{6}|[0-9]{8})$")]
+"""The first digits of card numbers (ISO/IEC 7812-1), by which they are the issuer's."""
 
 
 class DayOff(StrEnum):
@@ -142,13 +144,29 @@ class Forfeit(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return any(after < months_later(first, MONTHS_A_YEAR * number) <= until for number in years)
 
 
+class LoadLimit(Dated, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The most that may be loaded, in cents: `face` as one voucher, `year` in a calendar year. Never limits payments.
+
+    Raises `ValueError` where it limits nothing.
+    """
+
+    face: Positive | None = None
+    year: Positive | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.face is None and self.year is None:
+            raise ValueError("a row of loads limits neither the face value nor the year")
+
+
 class Product(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One kind of voucher.
 
     `eligible` are the rows that say at which categories of merchant it can be spent: with none at all, the
     merchant's own approvals decide alone. `exchanges`, `reactivations` and `forfeits` say what becomes of a lot that
     expired, each by the row in force on the lot's last day: where there is none, it isn't exchanged, isn't
-    reactivated, or waits for ever.
+    reactivated, or waits for ever. `loads` limits what is loaded, by the row in force on the day. A balance that a
+    payment takes below `low_balance` cents is low: the holder is told.
     """
 
     code: str
@@ -159,10 +177,16 @@ class Product(Rule, frozen=True, kw_only=True, forbid_unknown_fields=True):
     exchanges: tuple[Exchange, ...] = ()
     reactivations: tuple[Reactivation, ...] = ()
     forfeits: tuple[Forfeit, ...] = ()
+    loads: tuple[LoadLimit, ...] = ()
+    low_balance: Positive | None = None
 
     def takes(self, mcc: str, day: date) -> bool:
         """Tell whether merchants of a category can take this product on a day."""
         return not self.eligible or in_force(self.eligible, day, mcc) is not None
+
+    def gets_low(self, available: Cents, spent: Cents) -> bool:
+        """Tell whether spending so much takes a balance from where it isn't low to where it is."""
+        return self.low_balance is not None and available - spent < self.low_balance <= available
 
     def lot_dates(self, credited: date, vintage: int | None = None) -> tuple[date, date]:
         """Give the first and last day of a lot credited on a day. `vintage`: the year it belongs to, if not this one.
@@ -227,7 +251,8 @@ class Programme(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All the rules of a product line. Raises `ValueError` where rows contradict each other, naming them.
 
     `zone` places days where no merchant does. `cap` says which of the caps is in force. `area` is the rule of
-    R3262-9 (département of the workplace and its neighbours): off.
+    R3262-9 (département of the workplace and its neighbours): off. New cards' numbers begin with `bin`; None: the
+    programme makes no cards.
     """
 
     id: Text
@@ -244,6 +269,7 @@ class Programme(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     caps: Caps = Caps()
     days_off: tuple[DaysOffRow, ...] = ()
     area: Literal["none"] = "none"
+    bin: Bin | None = None
 
     def __post_init__(self) -> None:
         zone(self.zone)
@@ -260,6 +286,7 @@ class Programme(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             _refuse_overlap(f"product {product.code}: exchanges", product.exchanges)
             _refuse_overlap(f"product {product.code}: reactivations", product.reactivations)
             _refuse_overlap(f"product {product.code}: forfeits", product.forfeits)
+            _refuse_overlap(f"product {product.code}: loads", product.loads)
             if product.exchanges and any(row.months for row in product.validity):
                 raise ValueError(f"product {product.code} is exchanged, and not all of its lots are vintages")
             if product.capped and not self._caps:
@@ -313,6 +340,11 @@ def in_force(rows: Iterable[PlacedRow], day: date, mcc: str) -> PlacedRow | None
             elif mcc in row.mccs:
                 return row
     return general
+
+
+def limits_on(product: Product, day: date) -> LoadLimit | None:
+    """Find what limits loads of a product on a day. None: nothing does."""
+    return on_day(product.loads, day)
 
 
 def vintage_dates(year: int) -> tuple[date, date]:

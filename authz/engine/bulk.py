@@ -1,7 +1,8 @@
-"""The lane for bookkeeping by the date, one a partition: commands that may take hours, beside payments that may not.
+"""The lane for bulk work, one a partition: many commands that can wait, beside payments that can't.
 
-Nothing here is urgent: the core judges every payment by the date, whether or not what is due was posted. So payments
-come first: a chunk takes only the room that they leave in a batch, and the lane rests in proportion to what it took.
+Payments come first: a chunk takes only the room that they leave in a batch, and the lane rests in proportion to what it
+took. How much it takes is its pace. Bookkeeping by the date may take hours and goes unnoticed: the core judges every
+payment by the date, whether or not what is due was posted. For what is ordered somebody waits.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from datetime import date
 from msgspec import Struct
 
 from authz.decision.commands import Administration
+from authz.decision.outcomes import Reason
 from authz.decision.refused import Refused
 from authz.engine.desk import Desk
 from authz.engine.gate import Gate
@@ -26,12 +28,31 @@ from ledger.values import Identity
 
 AT_ONCE_MAX = 32
 """Commands of bulk work in one batch."""
-BESIDE_PAYMENTS_MAX = 8
-"""The same while there are payments: the loop is theirs again after so many decisions."""
-RESTS_PER_WORK = 9
-"""How many times as long as a chunk took the lane then rests, while there are payments: it has a tenth of the time."""
 BEGIN_AGAIN_EVERY_S = 60
 """How often it is looked for what has become due."""
+DONE = frozenset({Reason.APPROVED, Reason.IDENTITY_REUSED})
+"""Answers to a command of bulk work that is carried out, now or before."""
+
+
+class Pace(Struct, frozen=True, gc=False):
+    """How much of a partition bulk work takes while there are payments: alone, it takes all there is.
+
+    At most `at_once_max` commands are in a batch: the loop is the payments' again after so many decisions. When they
+    are done, the lane rests `rests_per_work` times as long as they took.
+    """
+
+    at_once_max: int
+    rests_per_work: float
+
+    def rest(self, work_s: float) -> float:
+        """Tell how long to rest after so many seconds of work."""
+        return work_s * self.rests_per_work
+
+
+HIDDEN = Pace(at_once_max=8, rests_per_work=9)
+"""Bookkeeping, which takes a tenth of the time."""
+BRISK = Pace(at_once_max=32, rests_per_work=0.5)
+"""Orders that are paid, which take two thirds of it."""
 
 
 class Interrupted(LedgerError):
@@ -42,11 +63,28 @@ class Interrupted(LedgerError):
 
 
 class Errand(Struct, frozen=True, gc=False):
-    """A command to carry out once for its `key`. `day` is the key's own date, for its place in the index."""
+    """A command to carry out once for its `key`. `day` is the key's own date, for its place in the index.
+
+    `by` is whose access it came by.
+    """
 
     command: Administration
     key: str
     day: date
+    by: str = ""
+
+    @property
+    def keys(self) -> Keys:
+        """Its key with the stamp of its day: many keys of one day lie together in the index."""
+        identity = Identity(int(f"{self.day:%y%m%d}000000"), command_key(self.key).identity.digest)
+        return Keys(identity, identity)
+
+
+class Refusal(Struct, frozen=True, gc=False):
+    """An errand that makes no sense, or none any more, and why."""
+
+    errand: Errand
+    why: Refused
 
 
 class Lane:
@@ -68,40 +106,46 @@ class Lane:
         self._batch_records_max = batch_records_max
         self._one_at_a_time = asyncio.Lock()
 
-    async def carry_out(self, errands: Sequence[Errand]) -> None:
-        """Carry out commands in any order. One that makes no sense by now, or was done before, counts as done.
+    async def carry_out(self, errands: Sequence[Errand], pace: Pace = HIDDEN) -> Sequence[Refusal]:
+        """Carry out commands in any order, and tell which of them were refused.
 
-        Raises `Interrupted`.
+        What was done before under the same key counts as done, also where it was said in other words then. Raises
+        `Interrupted`.
         """
-        left = list(errands)
+        left, refusals = list(errands), list[Refusal]()
         while left:
-            room = await self._room()
-            async with self.turn():
+            room = await self._room(pace)
+            async with self.turn(pace):
                 some, left = left[:room], left[room:]
-                await self._carry_out(some)
+                refusals += await self._carry_out(some)
+        return refusals
 
     @contextlib.asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def turn(self, pace: Pace = HIDDEN) -> AsyncIterator[None]:
         """Do something of bulk work, alone; then rest, if there are payments. Reading counts as work too."""
         loop = asyncio.get_running_loop()
         async with self._one_at_a_time:
             started = loop.time()
             yield
             if self._traffic.flows:
-                await asyncio.sleep((loop.time() - started) * RESTS_PER_WORK)
+                await asyncio.sleep(pace.rest(loop.time() - started))
 
-    async def _room(self) -> int:
+    async def _room(self, pace: Pace) -> int:
         """Wait until payments leave room in a batch; tell for how many commands."""
         await self._traffic.is_below(self._batch_records_max)
         left = self._batch_records_max - self._traffic.in_hand
-        return min(left, BESIDE_PAYMENTS_MAX if self._traffic.flows else AT_ONCE_MAX)
+        return min(left, pace.at_once_max if self._traffic.flows else AT_ONCE_MAX)
 
-    async def _carry_out(self, errands: Sequence[Errand]) -> None:
+    async def _carry_out(self, errands: Sequence[Errand]) -> Sequence[Refusal]:
         with self._desk.guests(passbook_of(one.command) for one in errands):
             done = await asyncio.gather(*map(self._carry_out_one, errands), return_exceptions=True)
-        for failed in done:
-            if failed is not None:
+        refusals = []
+        for errand, failed in zip(errands, done, strict=True):
+            if isinstance(failed, Refused):
+                refusals.append(Refusal(errand, failed))
+            elif failed is not None:
                 raise failed
+        return refusals
 
     async def _carry_out_one(self, errand: Errand) -> None:
         command = errand.command
@@ -110,16 +154,14 @@ class Lane:
             kind=kind_of(command),
             holder=passbook_of(command),
             merchant=beside_of(command),
-            keys=_dated(command_key(errand.key), errand.day),
+            keys=errand.keys,
             look_up=True,
             bulk=True,
             deadline=math.inf,
+            by=errand.by,
         )
-        try:
-            answer = await self._answer(work)
-        except Refused:
-            return
-        if not isinstance(answer, Answer) or not answer.reply.reason.approves:
+        answer = await self._answer(work)
+        if not isinstance(answer, Answer) or answer.reply.reason not in DONE:
             raise Interrupted
 
 
@@ -134,9 +176,3 @@ async def keep_up(gate: Gate, job: Callable[[], Awaitable[None]], say: Callable[
         except Exception as error:  # a defect, told without content: payments go on
             say(f"bookkeeping by the date begins again after {type(error).__name__}")
         await asyncio.sleep(BEGIN_AGAIN_EVERY_S)
-
-
-def _dated(keys: Keys, day: date) -> Keys:
-    """The same key with the stamp of a day: many keys of one day lie together in the index."""
-    identity = Identity(int(f"{day:%y%m%d}000000"), keys.identity.digest)
-    return Keys(identity, identity)

@@ -11,9 +11,12 @@ from msgspec import Struct
 from authz.decision.commands import CardId
 from authz.engine.loader import Loader
 from authz.security.module import PinCheck, PinMethod, SecurityModule
+from ledger.store import require_bound
 from ledger.values import HolderId, Partition
 
 CARDS_MAX = 100_000
+CARDS_A_QUERY_MAX = 100
+"""Cards that the vault is asked for, or given, at once: a millisecond of sealing, behind which payments wait."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -53,6 +56,12 @@ class Vault(Protocol):
     async def add(self, card: SealedCard) -> SealedCard:
         """Keep a card, or return the one that already has its token."""
 
+    async def named(self, cards: Sequence[CardId]) -> Mapping[CardId, SealedCard]:
+        """Return the card of each id that has one: at most `CARDS_A_QUERY_MAX`."""
+
+    async def add_many(self, cards: Sequence[SealedCard]) -> None:
+        """Keep those whose id and token are both new: at most `CARDS_A_QUERY_MAX`. `named` tells which are there."""
+
     async def close(self) -> None:
         """Let go of every connection."""
 
@@ -65,6 +74,23 @@ class KnownCard(Struct, frozen=True, gc=False):
     partition: Partition
     expiry: str
     check: PinCheck
+
+
+class NumberedCard(Struct, frozen=True, gc=False):
+    """A card with its number, to be made or to be put into a vault. `expiry` is YYMM. Its repr shows no number."""
+
+    card: CardId
+    holder: HolderId
+    partition: Partition
+    pan: str
+    expiry: str
+    check: PinCheck
+
+    def __repr__(self) -> str:
+        return f"NumberedCard({self.card!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("card", self.card)]
 
 
 class CardCheck(Struct, frozen=True, gc=False):
@@ -117,22 +143,50 @@ class Cards:
         self, card: CardId, holder: HolderId, partition: Partition, pan: str, expiry: str, check: PinCheck
     ) -> KnownCard:
         """Keep a new card's number, before the command that issues it; the same number again names the same card."""
-        sealed = SealedCard(
-            card=card,
-            holder=holder,
-            partition=partition,
-            token=self._security.token(pan),
-            first6=pan[:6],
-            last4=pan[-4:],
-            sealed_pan=self._security.seal(pan.encode(), pan_context(card)),
-            sealed_check=self._security.seal(
-                _encode(CardCheck(expiry, check.method, check.value)), check_context(card)
-            ),
+        new = NumberedCard(card, holder, partition, pan, expiry, check)
+        return self._remember(await self._vault.add(self._sealed(new)))
+
+    async def add_many(self, cards: Sequence[NumberedCard]) -> Mapping[CardId, NumberedCard]:
+        """Keep new cards' numbers, before the commands that issue them; return those of these cards that are there now.
+
+        One whose id is there already stays as it is, and one whose number is another card's isn't kept: make it with
+        another number. At most `CARDS_A_QUERY_MAX`, none of which memory keeps. Raises `ledger.store.Unavailable`.
+        """
+        await self._vault.add_many([self._sealed(card) for card in cards])
+        return await self.named([card.card for card in cards])
+
+    async def named(self, cards: Sequence[CardId]) -> Mapping[CardId, NumberedCard]:
+        """Find cards by their ids, with their numbers: at most `CARDS_A_QUERY_MAX`.
+
+        Raises `ledger.store.Unavailable`, and `authz.security.module.Sealed` where one doesn't open.
+        """
+        return {card: self._numbered(sealed) for card, sealed in (await self._vault.named(cards)).items()}
+
+    def _sealed(self, card: NumberedCard) -> SealedCard:
+        check = _encode(CardCheck(card.expiry, card.check.method, card.check.value))
+        return SealedCard(
+            card=card.card,
+            holder=card.holder,
+            partition=card.partition,
+            token=self._security.token(card.pan),
+            first6=card.pan[:6],
+            last4=card.pan[-4:],
+            sealed_pan=self._security.seal(card.pan.encode(), pan_context(card.card)),
+            sealed_check=self._security.seal(check, check_context(card.card)),
         )
-        return self._remember(await self._vault.add(sealed))
+
+    def _numbered(self, sealed: SealedCard) -> NumberedCard:
+        pan = self._security.unseal(sealed.sealed_pan, pan_context(sealed.card)).decode()
+        kept = self._opened(sealed)
+        return NumberedCard(
+            sealed.card, sealed.holder, sealed.partition, pan, kept.expiry, PinCheck(kept.method, kept.value)
+        )
+
+    def _opened(self, sealed: SealedCard) -> CardCheck:
+        return _decode(self._security.unseal(sealed.sealed_check, check_context(sealed.card)))
 
     def _remember(self, sealed: SealedCard) -> KnownCard:
-        kept = _decode(self._security.unseal(sealed.sealed_check, check_context(sealed.card)))
+        kept = self._opened(sealed)
         check = PinCheck(kept.method, kept.value)
         known = KnownCard(sealed.card, sealed.holder, sealed.partition, kept.expiry, check)
         self._known[sealed.token] = known
@@ -146,6 +200,7 @@ class MemoryVault:
 
     def __init__(self) -> None:
         self._cards: dict[bytes, SealedCard] = {}
+        self._by_id: dict[CardId, SealedCard] = {}
 
     async def find(self, tokens: Sequence[bytes]) -> Mapping[bytes, SealedCard]:
         """Return the card of each token that has one."""
@@ -153,7 +208,21 @@ class MemoryVault:
 
     async def add(self, card: SealedCard) -> SealedCard:
         """Keep a card, or return the one that already has its token."""
-        return self._cards.setdefault(card.token, card)
+        kept = self._cards.setdefault(card.token, card)
+        self._by_id[kept.card] = kept
+        return kept
+
+    async def named(self, cards: Sequence[CardId]) -> Mapping[CardId, SealedCard]:
+        """Return the card of each id that has one."""
+        require_bound(len(cards), CARDS_A_QUERY_MAX, "cards")
+        return {card: self._by_id[card] for card in cards if card in self._by_id}
+
+    async def add_many(self, cards: Sequence[SealedCard]) -> None:
+        """Keep those whose id and token are both new."""
+        require_bound(len(cards), CARDS_A_QUERY_MAX, "cards")
+        for card in cards:
+            if card.card not in self._by_id:
+                await self.add(card)
 
     async def close(self) -> None:
         """There is nothing to let go of."""

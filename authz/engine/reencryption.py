@@ -1,9 +1,9 @@
 """Seals again, under the newest key, what the vault's older keys have sealed: in small steps, while engines run.
 
-Tables `authz.vault` and `authz.zone_key` are walked by their primary keys. A row is changed only if it is still as it
-was read, so that a key change in between is never undone; what is under the newest key already is passed over, so
-that a walk that was cut off is simply begun again. Every engine must have the newest key by then, to open with it what
-was sealed here, and the older ones, for what wasn't reached yet.
+Tables `authz.vault`, `authz.contact` and `authz.zone_key` are walked by their primary keys. A row is changed only if it
+is still as it was read, so that a key change in between is never undone; what is under the newest key already is passed
+over, so that a walk that was cut off is simply begun again. Every engine must have the newest key by then, to open with
+it what was sealed here, and the older ones, for what wasn't reached yet.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,7 +16,7 @@ from msgspec import Struct
 from authz.engine.cards import check_context, pan_context
 from authz.security.module import Sealed, ZoneKeyUsage
 from authz.security.sealing import HEADER_BYTES, Seals, key_of
-from authz.security.vault import Vault, zone_key_context
+from authz.security.vault import Vault, contact_context, zone_key_context
 from ledger.schema import require_address
 from ledger.store import Unavailable
 
@@ -31,6 +31,7 @@ _COUNT = f"""
     SELECT place, {_HEADER.format("sealed")} AS header, count(*)
       FROM (SELECT 'card numbers', sealed_pan FROM authz.vault
             UNION ALL SELECT 'card checks', sealed_check FROM authz.vault
+            UNION ALL SELECT 'people', sealed FROM authz.contact
             UNION ALL SELECT 'link keys', sealed FROM authz.zone_key) AS texts (place, sealed)
      GROUP BY place, header
 """  # noqa: S608
@@ -49,6 +50,16 @@ _CHANGE_CARDS = """
       FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[])
            AS new (card, read_pan, read_check, pan, "check")
      WHERE vault.card = new.card AND (sealed_pan, sealed_check) = (new.read_pan, new.read_check)
+"""
+_PEOPLE = f"""
+    SELECT id, sealed FROM authz.contact
+     WHERE id > $1 AND {_HEADER.format("sealed")} <> $2
+     ORDER BY id LIMIT {CHUNK_ROWS}
+"""  # noqa: S608
+_CHANGE_PEOPLE = """
+    UPDATE authz.contact SET sealed = new.sealed
+      FROM unnest($1::text[], $2::bytea[], $3::bytea[]) AS new (id, read, sealed)
+     WHERE contact.id = new.id AND contact.sealed = new.read
 """
 _LINK_KEYS = f"""
     SELECT zone, usage, sealed FROM authz.zone_key
@@ -101,7 +112,7 @@ async def reencrypt(url: str, seals: Seals, progress: Progress) -> Sequence[Seal
         total = sum(one.texts for one in await _count(connection, seals) if not one.is_newest)
         done = 0
         progress(done, total)
-        for step in (_reseal_link_keys, _reseal_cards):
+        for step in (_reseal_link_keys, _reseal_cards, _reseal_people):
             async for texts in step(connection, seals):
                 done += texts
                 progress(done, max(done, total))
@@ -134,6 +145,17 @@ async def _reseal_cards(connection: asyncpg.Connection, seals: Seals) -> AsyncIt
         await connection.execute(_CHANGE_CARDS, cards, pans, checks, pans_anew, checks_anew)
         last = cards[-1]
         yield 2 * len(chunk)
+
+
+async def _reseal_people(connection: asyncpg.Connection, seals: Seals) -> AsyncIterator[int]:
+    """Go through the people, `CHUNK_ROWS` at a time. Who is erased meanwhile stays erased."""
+    last = ""
+    while chunk := await connection.fetch(_PEOPLE, last, seals.newest):
+        ids, sealed = zip(*chunk, strict=True)
+        anew = [_anew(seals, text, contact_context(contact)) for contact, text in chunk]
+        await connection.execute(_CHANGE_PEOPLE, ids, sealed, anew)
+        last = ids[-1]
+        yield len(chunk)
 
 
 def _anew(seals: Seals, sealed: bytes, context: bytes) -> bytes:

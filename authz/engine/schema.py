@@ -16,7 +16,7 @@ async def create(superuser_url: str, partitions: int = 1) -> None:
     connection = await asyncpg.connect(superuser_url)
     try:
         async with connection.transaction():
-            for name in ("vault.sql", "zone_keys.sql", "views.sql"):
+            for name in ("vault.sql", "zone_keys.sql", "contact.sql", "views.sql"):
                 await connection.execute((files("authz.engine") / "sql" / name).read_text(encoding="utf-8"))
     finally:
         await connection.close()

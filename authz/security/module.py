@@ -1,7 +1,7 @@
 """The security module: everything that touches a key, behind one interface that a hardware module could stand behind.
 
 Methods are asynchronous, for a hardware module is reached over a network. What goes in may be secret; what comes
-out never is, and no error of a module holds any of it.
+out never is, but for what makes a card (`card_verification`, `pin_mailer`), and no error of a module holds any of it.
 """
 
 from enum import StrEnum
@@ -31,6 +31,10 @@ class Sealed(SecurityError):
 
 class Malformed(SecurityError):
     """An argument isn't of the form that the interface asks for. The message names it and shows none of it."""
+
+
+class PinUnknown(SecurityError):
+    """The PIN isn't the card's natural one, and can't be found again from what is kept of it: make a new card."""
 
 
 class KeyBlockRefused(SecurityError):
@@ -66,6 +70,21 @@ class PinCheck(Struct, frozen=True, gc=False):
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("method", self.method)]
+
+
+class CardDigits(Struct, frozen=True, gc=False):
+    """What a card bears to be verified by: in its stripe, in its chip, and printed on it. Its repr shows no digit."""
+
+    service_code: str
+    cvv: str
+    icvv: str
+    cvv2: str
+
+    def __repr__(self) -> str:
+        return "CardDigits(…)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
 
 
 class ChipFinding(Struct, frozen=True, gc=False):
@@ -163,11 +182,30 @@ class SecurityModule(Protocol):
     async def make_pin_check(self, method: PinMethod, pan: str, pin: str) -> PinCheck:
         """Make what is to be kept of a PIN. Raises `Malformed`."""
 
+    async def make_natural_check(self, method: PinMethod, pan: str) -> PinCheck:
+        """Make what is to be kept of a new card's PIN, its natural one (IBM 3624), which doesn't leave the module.
+
+        Raises `Malformed`.
+        """
+
+    async def pin_mailer(self, pan: str, check: PinCheck) -> str:
+        """Find the PIN of a card made with its natural one, to be mailed: nowhere is it kept.
+
+        Raises `PinUnknown` where `check` is of another PIN, and `Malformed`.
+        """
+
     async def make_cvv2(self, pan: str, expiry: str) -> str:
         """Make the three digits for a card whose expiry is YYMM."""
 
-    def token(self, pan: str) -> bytes:
-        """Name a PAN by a keyed hash (32 bytes): the same for the same PAN, useless without the key."""
+    async def card_verification(self, pan: str, expiry: str) -> CardDigits:
+        """Make all digits that a card with this expiry (YYMM) is to bear. Raises `Malformed`."""
+
+    def token(self, named: str) -> bytes:
+        """Name a PAN by a keyed hash (32 bytes): the same for the same PAN, useless without the key.
+
+        Anything else is named in words: the kind in lower-case letters, a space, and what it is (`person …`). Raises
+        `Malformed`.
+        """
 
     def seal(self, plain: bytes, context: bytes) -> bytes:
         """Encrypt and authenticate; `context` must be the same at opening."""

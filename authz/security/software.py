@@ -8,18 +8,28 @@ from authz.security.dukpt import Dukpt
 from authz.security.keyblock import check_value, unwrap
 from authz.security.keys import IssuerKeys, VaultKey, VaultKeys, ZoneKeys
 from authz.security.module import (
+    CardDigits,
     ChipFinding,
     ImportedKey,
     KeyMissing,
     PinCheck,
     PinFinding,
     PinMethod,
+    PinUnknown,
     SecurityError,
     SecurityModule,
 )
 from authz.security.pin import PinBlocks
 from authz.security.vault import Vault, zone_key_context
-from authz.security.verification import Cvv2, Ibm3624, VisaPvv, same
+from authz.security.verification import (
+    CVV2_SERVICE_CODE,
+    ICVV_SERVICE_CODE,
+    STRIPE_SERVICE_CODE,
+    Cvv2,
+    Ibm3624,
+    VisaPvv,
+    same,
+)
 from authz.security.zone import Zone
 
 
@@ -62,9 +72,10 @@ class SoftwareSecurityModule(SecurityModule):
     def _take(self, issuer: IssuerKeys) -> None:
         older = issuer.older
         pvks, indexes = (issuer.pvk, *older.pvk), (issuer.pvki, *older.pvki)
+        self._naturals = tuple(map(Ibm3624, pvks))
         self._pin_checks: Mapping[PinMethod, Sequence[VisaPvv | Ibm3624]] = {
             PinMethod.PVV: tuple(VisaPvv(pvk, index) for pvk, index in zip(pvks, indexes, strict=True)),
-            PinMethod.IBM_3624: tuple(map(Ibm3624, pvks)),
+            PinMethod.IBM_3624: self._naturals,
         }
         self._dukpts = tuple(map(Dukpt, (issuer.bdk, *older.bdk)))
         self._cvv2s = tuple(map(Cvv2, (issuer.cvk, *older.cvk)))
@@ -115,13 +126,30 @@ class SoftwareSecurityModule(SecurityModule):
         """Make what is to be kept of a PIN. Raises `Malformed`."""
         return PinCheck(method, self._pin_checks[method][0].of(pan, pin))
 
+    async def make_natural_check(self, method: PinMethod, pan: str) -> PinCheck:
+        """Make what is to be kept of the natural PIN under the newest key. Raises `Malformed`."""
+        return await self.make_pin_check(method, pan, self._naturals[0].natural(pan, self._pin_length))
+
+    async def pin_mailer(self, pan: str, check: PinCheck) -> str:
+        """Find the natural PIN that `check` was made of, under the newest key that it can be. Raises `PinUnknown`."""
+        for natural, own in zip(self._naturals, self._pin_checks[check.method], strict=True):
+            pin = natural.natural(pan, self._pin_length)
+            if same(own.of(pan, pin), check.value):
+                return pin
+        raise PinUnknown(PinUnknown.__doc__)
+
     async def make_cvv2(self, pan: str, expiry: str) -> str:
         """Make a card's CVV2. Raises `Malformed`."""
         return self._cvv2s[0].of(pan, expiry)
 
-    def token(self, pan: str) -> bytes:
-        """Name a PAN. Raises `Malformed`."""
-        return self._vault.token(pan)
+    async def card_verification(self, pan: str, expiry: str) -> CardDigits:
+        """Make a new card's digits under the newest key. Raises `Malformed`."""
+        codes = (STRIPE_SERVICE_CODE, ICVV_SERVICE_CODE, CVV2_SERVICE_CODE)
+        return CardDigits(STRIPE_SERVICE_CODE, *(self._cvv2s[0].of(pan, expiry, code) for code in codes))
+
+    def token(self, named: str) -> bytes:
+        """Name a PAN, or what is said in words. Raises `Malformed`."""
+        return self._vault.token(named)
 
     def seal(self, plain: bytes, context: bytes) -> bytes:
         """Seal a text."""

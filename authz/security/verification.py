@@ -1,4 +1,4 @@
-"""The digits that verify a PIN or a card, made from the issuer's keys: Visa's PVV and CVV2, IBM 3624 offsets."""
+"""The digits that verify a PIN or a card, made from the issuer's keys: Visa's PVV and CVVs, IBM 3624's PINs."""
 
 import re
 from hmac import compare_digest
@@ -8,6 +8,10 @@ from authz.security.tdes import TripleDes
 
 CVV2_SERVICE_CODE = "000"
 """Stands where a stripe's service code would, so that what is printed can't be computed from what is read."""
+ICVV_SERVICE_CODE = "999"
+"""Stands there in the track data of a chip, so that a stripe made of it isn't taken for the card's."""
+STRIPE_SERVICE_CODE = "221"
+"""What new cards' stripes bear (ISO/IEC 7813): a chip is to be used, the issuer is asked, no other restriction."""
 
 DECIMALIZATION_TABLE = "0123456789012345"
 """The decimal digit that stands for each hexadecimal one in a natural PIN (IBM 3624): the customary table."""
@@ -58,14 +62,23 @@ class Ibm3624:
 
     def of(self, pan: str, pin: str) -> str:
         """Make the offset, as long as the PIN. Raises `Malformed`: a PAN has 12 to 19 digits, a PIN 4 to 12."""
-        account = _shaped("PAN", _PAN, pan)[:-1][-VALIDATION_DIGITS_MAX:]
-        natural = self._cipher.encrypt(bytes.fromhex(account.ljust(16, "F"))).hex().translate(_NATURAL)
-        digits = _shaped("PIN", _PIN, pin)
+        digits, natural = _shaped("PIN", _PIN, pin), self._natural(pan)
         return "".join(str((int(own) - int(given)) % 10) for own, given in zip(digits, natural, strict=False))
+
+    def natural(self, pan: str, length: int) -> str:
+        """Make the natural PIN: the one whose offset is zeros, for cards whose holders don't choose theirs.
+
+        Raises `Malformed` where the PAN isn't 12 to 19 digits.
+        """
+        return self._natural(pan)[:length]
+
+    def _natural(self, pan: str) -> str:
+        account = _shaped("PAN", _PAN, pan)[:-1][-VALIDATION_DIGITS_MAX:]
+        return self._cipher.encrypt(bytes.fromhex(account.ljust(16, "F"))).hex().translate(_NATURAL)
 
 
 class Cvv2:
-    """Makes the three digits that are printed on a card."""
+    """Makes the three digits that are printed on a card, and those that stand in its stripe and in its chip."""
 
     __slots__ = ("_left", "_whole")
 
@@ -74,7 +87,10 @@ class Cvv2:
         self._whole = TripleDes(cvk)
 
     def of(self, pan: str, expiry: str, service_code: str = CVV2_SERVICE_CODE) -> str:
-        """Make the CVV2 of a card whose expiry is YYMM. Raises `Malformed` where an argument isn't digits."""
+        """Make the CVV2 of a card whose expiry is YYMM, or a CVV by its service code.
+
+        Raises `Malformed` where an argument isn't digits.
+        """
         account = _shaped("PAN", _PAN, pan)
         validity = _shaped("expiry", _EXPIRY, expiry) + _shaped("service code", _SERVICE_CODE, service_code)
         data = bytes.fromhex((account + validity).ljust(32, "0"))

@@ -160,7 +160,7 @@ ORDER BY walk.holder
 
 -- name: events
 SELECT seq, at, kind, holder, request, reply FROM ledger.whole_journal
-WHERE partition = $1 AND kind = ANY ($2) AND seq > $3 AND seq <= $4
+WHERE partition = $1 AND kind = ANY ($2) AND seq > $3 AND seq <= $4 AND strpos(reply::text, $6) > 0
 ORDER BY seq
 LIMIT $5
 

@@ -1,7 +1,9 @@
-"""The tables of a hold's and a lot's life as docs/ shows them: drawn by Mermaid, and written out."""
+"""The tables of lives as docs/ shows them, of holds, lots and issuing: drawn by Mermaid, and written out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from enum import StrEnum
+from typing import Any
 
 from authz.decision import vintages
 from authz.decision.holds import LIFE, Act, State
@@ -19,6 +21,27 @@ def table() -> str:
         (state, event, act, following) for state, events in LIFE.items() for event, (act, following) in events.items()
     )
     return _table(("state", "what happens", "what is done", "state then"), rows)
+
+
+def drawing_of_a_life(life: Mapping[Any, Mapping[Any, StrEnum]], *, begins: Mapping[str, StrEnum]) -> str:
+    """Draw every cell of a table of issuing. `begins` says by what a life begins, and in which state."""
+    named = [f'state "{state}" as {_short(state)}' for state in life if " " in state]
+    first = [f"[*] --> {_short(state)}: {event}" for event, state in begins.items()]
+    edges = [
+        f"{_short(state)} --> {_short(following)}: {event}"
+        for state, events in life.items()
+        for event, following in events.items()
+    ]
+    return _diagram([*named, *first, *edges])
+
+
+def table_of_a_life(life: Mapping[Any, Mapping[Any, StrEnum]]) -> str:
+    """Write out what can happen in each state of a table of issuing."""
+    rows = (
+        (state, "; ".join(f"{event}: {then}" for event, then in events.items()) or "nothing")
+        for state, events in life.items()
+    )
+    return _table(("state", "what can happen, and the state then"), rows)
 
 
 def drawing_of_a_lot() -> str:
@@ -61,7 +84,7 @@ def _edges() -> Iterator[str]:
                 yield f"{state} --> {following}: {event}"
 
 
-def _short(state: vintages.State) -> str:
+def _short(state: StrEnum) -> str:
     return state.replace(" ", "_")
 
 

@@ -66,7 +66,7 @@ def test_reference_data_stands_in_passbooks_of_its_own(command: Command, passboo
 def test_a_holder_is_enrolled_with_an_empty_purse() -> None:
     outcome = decide(Enrol(HOLDER, "E2", works_days_off=True), knowing(None))
     assert outcome.holder == HOLDER
-    assert outcome.state == Position(Purse(), employer="E2", works_days_off=True)
+    assert outcome.state == Position(Purse(), employer="E2", works_days_off=True, employers=("E2",))
 
 
 @pytest.mark.parametrize(("active", "status"), [(True, CardStatus.ACTIVE), (False, CardStatus.INACTIVE)])

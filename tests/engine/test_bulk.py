@@ -9,8 +9,9 @@ import pytest
 
 from authz.decision.commands import Carry
 from authz.decision.outcomes import Reason
+from authz.decision.refused import NothingToCarry
 from authz.engine import bulk
-from authz.engine.bulk import AT_ONCE_MAX, Errand, Interrupted, Lane
+from authz.engine.bulk import AT_ONCE_MAX, BRISK, HIDDEN, Errand, Interrupted, Lane, Pace
 from ledger.memory import Fault
 from ledger.values import HolderId, Record
 from tests.engine.world import MAIN, Barrier, House, World, holder_of, turns
@@ -59,7 +60,7 @@ def reads_of(house: House) -> list[HolderId]:
 @pytest.fixture
 def tireless(monkeypatch: pytest.MonkeyPatch) -> None:
     """No rests: a test has no time to lose."""
-    monkeypatch.setattr(bulk, "RESTS_PER_WORK", 0)
+    monkeypatch.setattr(bulk.Pace, "rest", lambda _, work_s: 0)
 
 
 @pytest.fixture
@@ -80,19 +81,20 @@ async def test_a_batch_takes_at_most_so_many_commands(world: World, house: House
 
 @pytest.mark.usefixtures("many")
 async def test_alone_it_takes_no_rest(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "RESTS_PER_WORK", 1e9)
+    monkeypatch.setattr(bulk.Pace, "rest", lambda _, work_s: 1e9)
     async with asyncio.timeout(10):
         await lane_of(house).carry_out(errands(range(1, MANY + 1)))
 
 
-async def test_beside_payments_it_takes_less_and_rests(
-    world: World, house: House, many: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("pace", [HIDDEN, BRISK])
+async def test_beside_payments_it_takes_what_its_pace_allows_and_rests(
+    world: World, house: House, many: list[str], monkeypatch: pytest.MonkeyPatch, pace: Pace
 ) -> None:
-    monkeypatch.setattr(bulk, "RESTS_PER_WORK", 1e9)
+    monkeypatch.setattr(bulk.Pace, "rest", lambda _, work_s: 1e9)
     await house.pay(world.request(many[0]))
-    running = asyncio.create_task(lane_of(house).carry_out(errands(range(1, MANY + 1))))
+    running = asyncio.create_task(lane_of(house).carry_out(errands(range(1, MANY + 1)), pace))
     await turns(400)
-    assert len(carried(world)) == bulk.BESIDE_PAYMENTS_MAX, "a rest of hours"
+    assert len(carried(world)) == pace.at_once_max, "a rest of hours"
     running.cancel()
 
 
@@ -168,9 +170,19 @@ async def test_each_command_is_carried_out_once_for_its_key_also_in_another_proc
     assert carried(world) == [holder_of(1), holder_of(2)]
 
 
+@pytest.mark.usefixtures("alice", "bruno")
+async def test_a_key_is_done_once_also_where_it_is_said_in_other_words(world: World, house: House) -> None:
+    """What is made anew after a kill may have another day in it, or no card any more."""
+    await lane_of(house).carry_out(errands([1]))
+    assert await lane_of(house).carry_out([Errand(Carry(holder_of(2)), errands([1])[0].key, DAY)]) == []
+    assert carried(world) == [holder_of(1)]
+
+
 @pytest.mark.usefixtures("alice")
-async def test_one_that_makes_no_sense_any_more_counts_as_done(world: World, house: House) -> None:
-    await lane_of(house).carry_out(errands([1, 99]))
+async def test_what_makes_no_sense_any_more_is_told_and_the_rest_is_done(world: World, house: House) -> None:
+    some = errands([99, 1])
+    [refusal] = await lane_of(house).carry_out(some)
+    assert (refusal.errand, type(refusal.why)) == (some[0], NothingToCarry)
     assert carried(world) == [holder_of(1)]
 
 

@@ -235,7 +235,7 @@ async def test_a_payment_meanwhile_never_spends_what_has_expired(
 ) -> None:
     """Paid before the walk comes by, while its record is in flight, and after: the same answer, by the date."""
     world.clock.wait_at(MIDNIGHT + timedelta(hours=11))
-    monkeypatch.setattr(bulk, "RESTS_PER_WORK", 0)
+    monkeypatch.setattr(bulk.Pace, "rest", lambda _, work_s: 0)
     before = await house.pay(world.request(holders[0]))
     barrier = Barrier(house.store)
     walk = asyncio.create_task(house.engine.age_lots())

@@ -4,9 +4,10 @@ import psec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from rich.pretty import pretty_repr
 
 from authz.security.keys import IssuerKeys, OlderKeys, VaultKey
-from authz.security.module import Malformed
+from authz.security.module import CardDigits, Malformed
 from authz.security.software import SoftwareSecurityModule
 from authz.security.verification import Cvv2
 
@@ -52,3 +53,27 @@ async def test_what_is_no_cvv2_is_wrong(module: SoftwareSecurityModule, cvv2: st
 async def test_a_cvv2_of_something_else_is_refused(module: SoftwareSecurityModule, pan: str, expiry: str) -> None:
     with pytest.raises(Malformed):
         await module.make_cvv2(pan, expiry)
+
+
+@given(pan=st.text("0123456789", min_size=12, max_size=19), expiry=st.text("0123456789", min_size=4, max_size=4))
+async def test_stripe_chip_and_print_bear_psecs_each_with_its_own_service_code(
+    module: SoftwareSecurityModule, pan: str, expiry: str
+) -> None:
+    """What is read off one of them can't be written on another."""
+    expected = [psec.cvv.generate_cvv(DEMO_CVK, pan, expiry, code) for code in ("221", "999", "000")]
+    assume(all(len(one) == 3 for one in expected))  # psec leaves out the second pass over the letters
+    digits = await module.card_verification(pan, expiry)
+    assert digits == CardDigits("221", *expected)
+    assert digits.cvv2 == await module.make_cvv2(pan, expiry)
+
+
+@pytest.mark.parametrize(("pan", "expiry"), [("925010000000001x", "2806"), ("9250100000000014", "286")])
+async def test_digits_of_something_else_are_refused(module: SoftwareSecurityModule, pan: str, expiry: str) -> None:
+    with pytest.raises(Malformed):
+        await module.card_verification(pan, expiry)
+
+
+def test_a_card_s_digits_show_nothing() -> None:
+    digits = CardDigits("221", "123", "456", "789")
+    for shown in (repr(digits), str(digits), pretty_repr(digits)):
+        assert not any(part in shown for part in ("221", "123", "456", "789"))

@@ -9,7 +9,7 @@ from rich.pretty import pretty_repr
 
 from authz.security.dukpt import Dukpt, KeySerial
 from authz.security.keys import IssuerKeys, OlderKeys, VaultKey, ZoneKeys
-from authz.security.module import Malformed, PinCheck, PinFinding, PinMethod
+from authz.security.module import Malformed, PinCheck, PinFinding, PinMethod, PinUnknown
 from authz.security.software import SoftwareSecurityModule
 from authz.security.tdes import TripleDes
 from authz.security.verification import DECIMALIZATION_TABLE, VALIDATION_DIGITS_MAX, Ibm3624
@@ -147,3 +147,56 @@ async def test_a_terminal_with_an_older_base_key_is_still_understood(issuer: Iss
         module = SoftwareSecurityModule(keys, {"970001": zone}, VaultKey(bytes(32)))
         check = await module.make_pin_check(PinMethod.PVV, PAN, PIN)
         assert await module.verify_pin("970001", block, PAN, check, serial.text) is finding
+
+
+class TestNaturalPins:
+    """New cards have the PIN that IBM 3624 derives of their number: kept nowhere, and found again to be mailed."""
+
+    @given(keys, pans, st.integers(4, 12))
+    def test_it_is_psecs_with_an_offset_of_zeros(self, key: bytes, pan: str, length: int) -> None:
+        expected = psec.pin.generate_ibm3624_pin(key, DECIMALIZATION_TABLE, "0" * length, *validation_data(pan))
+        assert Ibm3624(key).natural(pan, length) == expected
+        assert Ibm3624(key).of(pan, expected) == "0" * length
+
+    @given(method=methods, pan=pans)
+    async def test_what_is_mailed_is_the_pin_that_the_card_takes(
+        self, module: SoftwareSecurityModule, method: PinMethod, pan: str
+    ) -> None:
+        check = await module.make_natural_check(method, pan)
+        pin = await module.pin_mailer(pan, check)
+        assert (len(pin), check.method) == (4, method)
+        assert check == await module.make_pin_check(method, pan, pin)
+        assert await module.verify_pin("970001", under_the_zone_key(pin, pan), pan, check) is PinFinding.RIGHT
+
+    @given(pin=four, pan=pans, method=methods)
+    async def test_a_pin_that_was_chosen_isn_t_found_again(
+        self, module: SoftwareSecurityModule, pin: str, pan: str, method: PinMethod
+    ) -> None:
+        check = await module.make_pin_check(method, pan, pin)
+        assume(check != await module.make_natural_check(method, pan))
+        with pytest.raises(PinUnknown, match=r"^The PIN isn't the card's natural one, and can't be found again from"):
+            await module.pin_mailer(pan, check)
+
+    @pytest.mark.parametrize("method", PinMethod)
+    async def test_it_is_mailed_again_when_new_cards_are_made_with_another_key(
+        self, issuer: IssuerKeys, zone: ZoneKeys, method: PinMethod
+    ) -> None:
+        """A PVV says which key the PIN came of. An offset of zeros doesn't: then each key's natural PIN is right."""
+        rotated = replace(issuer, pvk=OTHER_PVK, pvki=2, older=OlderKeys(pvk=(PVK,), pvki=(1,)))
+        before, after = (
+            SoftwareSecurityModule(each, {"970001": zone}, VaultKey(bytes(32))) for each in (issuer, rotated)
+        )
+        check = await before.make_natural_check(method, PAN)
+        first, again = await before.pin_mailer(PAN, check), await after.pin_mailer(PAN, check)
+        assert (first == again) is (method is PinMethod.PVV)
+        for pin in (first, again):
+            assert await after.verify_pin("970001", under_the_zone_key(pin, PAN), PAN, check) is PinFinding.RIGHT
+
+    @pytest.mark.parametrize("pan", ["1" * 11, "1" * 20, "12345678901x"])
+    async def test_what_is_no_pan_has_none(self, module: SoftwareSecurityModule, pan: str) -> None:
+        for attempt in (
+            module.make_natural_check(PinMethod.PVV, pan),
+            module.pin_mailer(pan, PinCheck(PinMethod.PVV, "1234")),
+        ):
+            with pytest.raises(Malformed):
+                await attempt

@@ -44,10 +44,16 @@ def test_what_was_sealed_once_still_opens() -> None:
     assert VAULT.unseal(bytes.fromhex(sealed), b"card c1") == b"9250100000000014"
 
 
-@pytest.mark.parametrize("pan", ["", "925010000000001x", "٩٢٥", "9250 1000"])
-def test_only_digits_have_a_token(pan: str) -> None:
+@pytest.mark.parametrize("pan", ["", "925010000000001x", "٩٢٥", "9250 1000", "person ", "Person x"])
+def test_only_digits_and_words_have_a_token(pan: str) -> None:
     with pytest.raises(Malformed):
         VAULT.token(pan)
+
+
+@given(pans, st.text(min_size=1), st.text(min_size=1))
+def test_what_is_named_in_words_has_no_card_s_name_and_no_other_s(pan: str, one: str, other: str) -> None:
+    assert len({VAULT.token(pan), VAULT.token(f"person {one}"), VAULT.token(f"user {one}")}) == 3
+    assert (VAULT.token(f"person {one}") == VAULT.token(f"person {other}")) == (one == other)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=40))

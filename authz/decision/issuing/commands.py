@@ -163,6 +163,11 @@ class EnterLines(Issuing, frozen=True, tag="lines", gc=False):
         """The chunk's."""
         return lines_passbook(self.client, self.order, self.revision, self.chunk)
 
+    @property
+    def beside(self) -> HolderId:
+        """The order's: lines of a revision that was drafted are fixed."""
+        return order_passbook(self.client, self.order)
+
 
 class DraftOrder(Issuing, frozen=True, tag="draft", gc=False):
     """Draft an order, or draft it anew while it isn't paid: `revision` rises by one each time, from 1."""
@@ -231,7 +236,10 @@ class PayOrder(Issuing, frozen=True, tag="payment", gc=False):
 
 
 class NoteApplied(Issuing, frozen=True, tag="applied", gc=False):
-    """Note that the lines of so many chunks of a paid order are carried out, `refused` of them in vain."""
+    """Note that the lines of so many more chunks of a paid order are carried out, `refused` of them in vain.
+
+    With the last chunk the order is done: chunks of any partition count, in every one.
+    """
 
     client: ClientId
     order: OrderId
@@ -274,6 +282,11 @@ class Fulfil(Issuing, frozen=True, tag="fulfilment", omit_defaults=True, gc=Fals
     def passbook(self) -> HolderId:
         """The holder's."""
         return self.holder
+
+    @property
+    def beside(self) -> HolderId:
+        """The order's: nothing is loaded before it is paid."""
+        return order_passbook(self.client, self.order)
 
 
 class ActivateCard(Issuing, frozen=True, tag="activation", gc=False):

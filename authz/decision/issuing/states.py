@@ -31,7 +31,6 @@ LINES_MAX = 200_000
 CHUNKS_MAX = LINES_MAX // LINES_A_CHUNK
 USERS_MAX = 50
 AGENTS_MAX = 20
-CONTRACTS_MAX = 20
 WANTED_MAX = 20
 RUN_CARDS_MAX = 5_000
 """Cards in one production run: some 100 KB in its record."""
