@@ -22,6 +22,26 @@ bdk = "sealed:…"
 file = "anchors.jsonl"         # best on another disk
 key = "anchors.pem"            # `ledger keypair` makes it; its owner's alone to read (0600)
 
+[production]                   # files of new cards and of their PINs, each encrypted to whoever makes them
+folder = "production"          # its owner's alone (0700)
+cards_recipient = "age1…"      # the embosser's public key (age, X25519)
+pins_recipient = "age1…"       # the PIN printer's: another one
+
+[api]                          # issuing over HTTP
+issuer_token_sha256 = "…"      # of the issuer's first token, in hexadecimal: with it the others are granted
+requests_a_second = 20         # of each token; a hundred at once
+orders_a_minute = 10           # of each token: lists of beneficiaries
+
+[mail]                         # alerts by e-mail; without it there are none
+host = "smtp.example.org"
+sender = "cards@example.org"
+link = "https://cards.example.org/"   # where letters send people to
+port = 587                     # from here on: what holds where the file says nothing, but for user and password
+tls = "starttls"               # "tls": from the first byte; "none": for a server on this machine
+user = "cards"
+password_file = "mail.password"       # its owner's alone to read (0600)
+authority = "mail-ca.pem"      # trusted in place of the system's authorities
+
 [[link]]
 acquirer = "970002"
 port = 5002
@@ -47,12 +67,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Meta, Struct, structs
 
 from authz.config_links import LinkConfig, LinkTable
+from authz.issuing.cardfiles import CardRecipients, RecipientInvalid
+from authz.issuing.outbox.settings import MailSettings, MailTable, MailUnusable
 from authz.links.tls import TlsUnusable
 from authz.security.keys import IssuerKeys, KeyMalformed, KeyOpener, VaultKey, VaultKeys, hexadecimal, masked
 from authz.security.master import (
@@ -91,6 +113,21 @@ class AnchorSettings(Struct, frozen=True):
     key: Path
 
 
+class ProductionSettings(Struct, frozen=True):
+    """Where files for the embosser and the PIN printer go, and who can open them."""
+
+    folder: Path
+    recipients: CardRecipients
+
+
+class ApiSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Issuing over HTTP: the SHA-256 of the issuer's first token (None: it has none), and what each token may ask."""
+
+    issuer_token_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    requests_a_second: Annotated[float, Meta(gt=0)] = 20
+    orders_a_minute: Annotated[float, Meta(gt=0)] = 10
+
+
 class Config(Struct, frozen=True):
     """All of it. Its repr shows no key. `master` is the check value of the master key, where there is one."""
 
@@ -101,6 +138,9 @@ class Config(Struct, frozen=True):
     http_port: int = 0
     master: str | None = None
     anchors: AnchorSettings | None = None
+    production: ProductionSettings | None = None
+    api: ApiSettings = ApiSettings()
+    mail: MailSettings | None = None
 
     def every_key(self) -> Iterator[tuple[str, str, bytes]]:
         """Go through all keys, by owner and name; of those with one name, the newest first."""
@@ -133,6 +173,12 @@ class _AnchorTable(Struct, frozen=True, forbid_unknown_fields=True):
     key: str
 
 
+class _ProductionTable(Struct, frozen=True, forbid_unknown_fields=True):
+    folder: str
+    cards_recipient: str
+    pins_recipient: str
+
+
 class HttpTable(Struct, frozen=True, forbid_unknown_fields=True):
     """Where HTTP is served."""
 
@@ -147,6 +193,9 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     http: HttpTable = HttpTable()
     master: _MasterTable | None = None
     anchors: _AnchorTable | None = None
+    production: _ProductionTable | None = None
+    api: ApiSettings = ApiSettings()
+    mail: MailTable | None = None
 
     def __repr__(self) -> str:
         return "_File(…)"
@@ -223,11 +272,11 @@ def _naming(path: Path) -> Iterator[None]:
         raise ConfigInvalid(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigInvalid(f"{path}: it isn't UTF-8") from None
-    except (KeyFileRefused, KeyUnusable, TlsUnusable) as error:
+    except (KeyFileRefused, KeyUnusable, MailUnusable, TlsUnusable) as error:
         raise ConfigInvalid(str(error)) from None
     except msgspec.DecodeError as error:
         raise ConfigInvalid(f"{path}: {masked(str(error))}") from None
-    except (SecurityError, DialectUnreadable) as error:
+    except (SecurityError, DialectUnreadable, RecipientInvalid) as error:
         raise ConfigInvalid(f"{path}: {error}") from None
 
 
@@ -275,6 +324,13 @@ def _anchors(table: _AnchorTable | None, folder: Path) -> AnchorSettings | None:
     return settings
 
 
+def _production(table: _ProductionTable | None, folder: Path) -> ProductionSettings | None:
+    """Find the folder of production files. Raises `RecipientInvalid`."""
+    if table is None:
+        return None
+    return ProductionSettings(folder / table.folder, CardRecipients(table.cards_recipient, table.pins_recipient))
+
+
 def _with_master(text: str, old: str, new: str) -> str:
     """Put another file's name after `file =`."""
     quoted = msgspec.json.encode(new).decode()
@@ -284,7 +340,7 @@ def _with_master(text: str, old: str, new: str) -> str:
 def _config(file: _File, opened: _Opener, folder: Path = Path()) -> Config:
     """Turn the file's texts into keys, terms and dialects; `folder` is where the files that it names stand.
 
-    Raises `SecurityError`, `DialectUnreadable`, `KeyUnusable` and `TlsUnusable`.
+    Raises `SecurityError`, `DialectUnreadable`, `KeyUnusable`, `MailUnusable`, `TlsUnusable` and `RecipientInvalid`.
     """
     return Config(
         links=tuple(link.config(partial(opened, link.acquirer), folder) for link in file.link),
@@ -293,4 +349,7 @@ def _config(file: _File, opened: _Opener, folder: Path = Path()) -> Config:
         http_host=file.http.host,
         http_port=file.http.port,
         anchors=_anchors(file.anchors, folder),
+        production=_production(file.production, folder),
+        api=file.api,
+        mail=None if file.mail is None else file.mail.settings(folder),
     )

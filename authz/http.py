@@ -1,4 +1,4 @@
-"""The HTTP side: health, readiness, metrics, and the OpenAPI description."""
+"""The HTTP side: health, readiness, metrics, issuing, and the OpenAPI description."""
 
 import asyncio
 import contextlib
@@ -9,11 +9,16 @@ import uvicorn
 from litestar import Litestar, Response, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from authz.engine.engine import Engine
+from authz.issuing.api.app import SECURITY, close_bodies, issuing_router
+from authz.issuing.api.limits import RequestLimits
+from authz.issuing.api.problems import HANDLERS
+from authz.issuing.desks import Issuing
 from authz.metrics import Metrics
 
 STOP_MAX_S = 1
@@ -30,7 +35,12 @@ class Readiness(Struct, frozen=True):
     reasons: list[str]
 
 
-def application(engine: Engine, metrics: Metrics) -> Litestar:
+def application(
+    engine: Engine,
+    metrics: Metrics,
+    issuing: Issuing | None = None,
+    limits: RequestLimits = RequestLimits(),  # noqa: B008, frozen
+) -> Litestar:
     """Make the application over a running engine."""
 
     @get("/healthz", sync_to_thread=False)
@@ -50,13 +60,20 @@ def application(engine: Engine, metrics: Metrics) -> Litestar:
         """What the engine counts, for Prometheus."""
         return Response(generate_latest(metrics.registry), media_type=_EXPOSITION)
 
-    return Litestar(
-        [healthz, readyz, exposition],
+    app = Litestar(
+        [healthz, readyz, exposition, *([] if issuing is None else [issuing_router(issuing, limits)])],
         logging_config=None,
+        exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(
-            title="authz", version="1", path="/schema", render_plugins=[JsonRenderPlugin(path="/")]
+            title="authz",
+            version="1",
+            path="/schema",
+            render_plugins=[JsonRenderPlugin(path="/")],
+            components=Components(security_schemes={SECURITY: SecurityScheme(type="http", scheme="bearer")}),
         ),
     )
+    close_bodies(app.openapi_schema)
+    return app
 
 
 class HttpServer(uvicorn.Server):

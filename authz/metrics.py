@@ -47,6 +47,18 @@ class Metrics:
                            registry=registry)  # fmt: skip
         self.clock_lag = Gauge("authz_clock_lag_seconds", "How far the clock is behind the newest record.",
                                registry=registry)  # fmt: skip
+        self.order_lines_applied = Counter(
+            "authz_order_lines_applied", "Lines of paid orders that were carried out.", registry=registry
+        )
+        self.letters = Counter(
+            "authz_letters", "E-mails about records, by what became of them.", ["outcome"], registry=registry
+        )
+        self.outbox_age = Gauge(
+            "authz_outbox_age_seconds",
+            "How long the oldest record about which an e-mail is to be sent has been waiting.",
+            ["partition"],
+            registry=registry,
+        )
         self.empty_ranges = Gauge("ledger_empty_ranges", "Ranges of the journal that are ready and empty.",
                                   registry=registry)  # fmt: skip
         self.anchor_age = Gauge(

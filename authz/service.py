@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -11,6 +10,7 @@ import msgspec
 
 from authz import demo_data, logs
 from authz.clock import Now, SimulatedClock
+from authz.collector import spare_the_collector
 from authz.config import AnchorSettings, Config
 from authz.decision.commands import AdoptProgramme
 from authz.decision.programme import Programme
@@ -22,6 +22,12 @@ from authz.engine.limits import Limits
 from authz.engine.vault import PostgresVault
 from authz.engine.zone_keys import PostgresZoneKeys
 from authz.http import HttpServer, application
+from authz.issuing.api.limits import RequestLimits
+from authz.issuing.contacts import PostgresContacts
+from authz.issuing.desks import Issuing, open_desks
+from authz.issuing.issuer import Issuer
+from authz.issuing.outbox.outbox import Outbox
+from authz.issuing.production import Production
 from authz.links.link import Link
 from authz.links.server import LinkServer
 from authz.metrics import Metrics
@@ -36,8 +42,6 @@ from ledger.store import LedgerError, Unavailable
 from ledger.values import Partition, Seq
 
 RETRY_EVERY_S = 0.25
-COLLECTOR_THRESHOLDS = (10_000, 20, 100)
-"""Objects made between young collections, young ones between middle ones, middle ones between full ones."""
 FIRST_DAY_ZONE = ZoneInfo("Europe/Paris")
 
 
@@ -79,11 +83,26 @@ class Service:
             )
             for link in config.links
         ]
-        self.http = HttpServer(application(self.engine, self.metrics), config.http_host, config.http_port)
+        self.contacts = PostgresContacts(url, self.security, store.primary)
+        self.issuing = self._issuing(config)
+        limits = RequestLimits(config.api.requests_a_second, config.api.orders_a_minute)
+        app = application(self.engine, self.metrics, self.issuing, limits)
+        self.http = HttpServer(app, config.http_host, config.http_port)
         self.http_port = 0
         self._config = config
         self._anchoring = _anchoring(config.anchors, self.engine, now, self.metrics)
         self._tasks: list[asyncio.Task[None]] = []
+
+    def _issuing(self, config: Config) -> Issuing:
+        issuer = Issuer(self.engine, self.store, self.cards, self.security, self.contacts, self.now)
+        settings = config.production
+        production = None if settings is None else Production(issuer, settings.folder, settings.recipients)
+        outboxes = (
+            []
+            if config.mail is None
+            else [Outbox(issuer, partition, config.mail, self.metrics) for partition in self.partitions]
+        )
+        return open_desks(issuer, self.partitions, production, outboxes, config.api.issuer_token_sha256)
 
     async def begin(self, *, demo: bool) -> None:
         """Listen as soon as there is an answer to give: when everything is in place, or at once beside another engine.
@@ -101,7 +120,7 @@ class Service:
             self._tasks.append(asyncio.create_task(self._begin_late(demo=demo)))
         if self._anchoring is not None:
             self._tasks.append(asyncio.create_task(self._anchoring.run()))
-        _spare_the_collector()
+        spare_the_collector()
         if isinstance(self.now, SimulatedClock):
             self.now.run()
 
@@ -130,6 +149,7 @@ class Service:
             await self.load_demo()
             await self.engine.age_lots()
         self.engine.keep_up()
+        self.issuing.keep_up()
 
     async def adopt_programmes(self) -> None:
         """Put the shipped programmes in force, where they aren't what the ledger has. Raises `NotStarted`."""
@@ -183,6 +203,7 @@ class Service:
             await self._anchoring.finish()
         await self.engine.stop()
         await self.vault.close()
+        await self.contacts.close()
         await self.zone_keys.close()
 
 
@@ -209,16 +230,6 @@ async def running(config: Config, url: str, now: Now, *, demo: bool) -> AsyncIte
         yield service
     finally:
         await service.stop()
-
-
-def _spare_the_collector() -> None:
-    """Keep what start-up made out of garbage collections, and have the full ones come rarely.
-
-    Values are structs that the collector doesn't follow; what it would walk through, over and over, are modules.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
 
 @contextlib.contextmanager

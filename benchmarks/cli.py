@@ -18,6 +18,7 @@ from benchmarks.expiry import expiry
 from benchmarks.ground import Count, Positive, console_for_tables, temporary, write_json
 from benchmarks.long_read import long_read
 from benchmarks.machine import describe
+from benchmarks.order import order
 from benchmarks.payments import Crowd, batch, engine_us, pay_on, plan_of, saturate
 from benchmarks.proofs import proofs
 from benchmarks.report import REMAINDER, Profile, Report, Spent, show, show_profile
@@ -48,7 +49,7 @@ app = App(
 )
 
 
-for command in (proofs, takeover, expiry, long_read):
+for command in (proofs, takeover, expiry, order, long_read):
     app.command(command)
 
 

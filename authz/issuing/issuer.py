@@ -39,7 +39,7 @@ class NotNow(LedgerError):
 
 
 class KeyReused(Exception):
-    """This idempotency key was used for something else."""
+    """The idempotency key was used for something else."""
 
     def __str__(self) -> str:
         return type(self).__doc__ or ""

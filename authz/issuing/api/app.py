@@ -1,0 +1,98 @@
+"""All of /v1 as one router."""
+
+from collections.abc import Sequence
+
+from litestar import Router
+from litestar.di import Provide
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.openapi.spec import Components, OpenAPI
+
+from authz.issuing.api import access, clients, holders, merchants, offers, orders, requests, runs
+from authz.issuing.api.auth import AnyConnection, Door, provide_write
+from authz.issuing.api.fields import Sent
+from authz.issuing.api.limits import RequestLimits
+from authz.issuing.desks import Issuing
+
+BODY_MAX_BYTES = 1_000_000
+SECURITY = "token"
+"""What the description calls the bearer token."""
+
+HANDLERS: Sequence[HTTPRouteHandler] = (
+    offers.make_offer,
+    offers.list_offers,
+    offers.read_offer,
+    offers.withdraw_offer,
+    offers.accept_offer,
+    clients.list_clients,
+    clients.read_client,
+    clients.change_client,
+    clients.add_user,
+    clients.appoint_agent,
+    clients.dismiss_agent,
+    clients.register_agent,
+    clients.list_agents,
+    orders.draft_order,
+    orders.list_orders,
+    orders.read_order,
+    orders.redraft_order,
+    orders.cancel_order,
+    orders.confirm_order,
+    orders.pay_order,
+    orders.list_lines,
+    orders.read_invoice,
+    orders.list_beneficiaries,
+    requests.list_requests,
+    requests.make_request,
+    requests.validate_request,
+    requests.refuse_request,
+    holders.read_holder,
+    holders.list_operations,
+    holders.exchange_lot,
+    holders.reactivate_lot,
+    holders.activate_card,
+    holders.oppose_card,
+    holders.ask_for_card,
+    holders.unlock_card,
+    runs.start_run,
+    runs.list_runs,
+    runs.read_cards,
+    runs.read_pins,
+    runs.send_run,
+    runs.make_pins,
+    runs.send_pins,
+    merchants.register_merchant,
+    access.grant_access,
+    access.revoke_access,
+)
+
+
+def issuing_router(issuing: Issuing, limits: RequestLimits) -> Router:
+    """Serve these desks."""
+    door = Door(issuing.gate, limits)
+
+    async def provide_desks() -> Issuing:
+        return issuing
+
+    # A function, since litestar copies a guard in depth, and with a bound method all that stands behind it.
+    async def admit(connection: AnyConnection, _: BaseRouteHandler) -> None:
+        await door.admit(connection)
+
+    return Router(
+        path="/v1",
+        route_handlers=HANDLERS,
+        guards=[admit],
+        dependencies={
+            "desks": Provide(provide_desks),
+            "write": Provide(provide_write),
+        },
+        security=[{SECURITY: []}],
+        request_max_body_size=BODY_MAX_BYTES,
+    )
+
+
+def close_bodies(description: OpenAPI) -> None:
+    """Have the description say of every body that it takes nothing else: Litestar doesn't see that of a struct."""
+    closed = {one.__name__ for one in Sent.__subclasses__()}
+    for schema in (description.components or Components()).schemas.values():
+        if schema.title in closed:
+            schema.additional_properties = False

@@ -1,0 +1,84 @@
+"""Lists of beneficiaries as bodies of requests: a CSV file, a workbook, or JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from litestar import Request
+from litestar.exceptions import HTTPException
+from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.spec.enums import OpenAPIType
+
+from authz.issuing.drafting import BadRows
+from authz.issuing.sheets.process import CONTENT_BYTES_MAX, read_sheet
+from authz.issuing.sheets.rows import Lines, Media, Row
+
+UPLOAD_MAX_BYTES = CONTENT_BYTES_MAX
+JSON = "application/json"
+MEDIA: Mapping[str, Media] = {
+    "text/csv": "csv",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    JSON: "json",
+}
+"""Which list a content type announces."""
+
+
+class UnknownMedia(HTTPException):
+    """Send a list of beneficiaries as text/csv, as a workbook (.xlsx), or as application/json."""
+
+    status_code = 415
+
+    def __init__(self) -> None:
+        super().__init__(detail=self.__doc__ or "")
+
+
+async def rows_in(request: Request[Any, Any, Any]) -> Sequence[Row]:
+    """Read the list that a request brings. Raises `UnknownMedia`, `BadRows`, `TooManySheets`."""
+    media = MEDIA.get(request.content_type[0])
+    if media is None:
+        raise UnknownMedia
+    sheet = await read_sheet(await request.body(), media)
+    if sheet.errors:
+        raise BadRows(sheet.errors)
+    return sheet.rows
+
+
+def _schema() -> dict[str, Any]:
+    """Describe a list in JSON, with everything that it consists of in its place."""
+    (described,), parts = msgspec.json.schema_components((Lines,), ref_template="{name}")
+
+    def whole(node: Any) -> Any:
+        if isinstance(node, list):
+            return [whole(one) for one in node]
+        if not isinstance(node, dict):
+            return node
+        name = node.get("$ref")
+        return whole(parts[name]) if name else {key: whole(value) for key, value in node.items()}
+
+    found: dict[str, Any] = whole(described)
+    return found
+
+
+class _Described(Schema):
+    """A schema that is written already."""
+
+    def __init__(self, written: dict[str, Any]) -> None:
+        super().__init__()
+        self._written = written
+
+    def to_schema(self) -> dict[str, Any]:
+        """Give what was written."""
+        return self._written
+
+
+@dataclass
+class ListOperation(Operation):
+    """The description of a request that brings a list."""
+
+    def __post_init__(self) -> None:
+        file = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, content_media_type="application/octet-stream"))
+        content = {media: file for media in MEDIA if media != JSON}
+        self.request_body = RequestBody(
+            content={**content, JSON: OpenAPIMediaType(schema=_Described(_schema()))}, required=True
+        )

@@ -1,0 +1,88 @@
+"""The desks that issuing is made of, and what they do beside payments: put together over one engine."""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from authz.decision.issuing.states import Access, Role
+from authz.issuing.access import Gate
+from authz.issuing.cards import CardDesk, Remakes
+from authz.issuing.clients import Clients
+from authz.issuing.holders import HolderDesk
+from authz.issuing.issuer import HOME, Issuer
+from authz.issuing.orders import Orders
+from authz.issuing.outbox.outbox import Outbox
+from authz.issuing.production import Production
+from authz.issuing.releases import Releases
+from authz.issuing.renewals import Renewals
+from ledger.values import Partition
+
+
+class Issuing(Struct, frozen=True):
+    """Every desk, over one engine. `production` is None where no folder for its files is configured.
+
+    `releases` and `outboxes` are one a partition; of the latter there are none where no mail server is configured.
+    """
+
+    issuer: Issuer
+    gate: Gate
+    clients: Clients
+    orders: Orders
+    cards: CardDesk
+    holders: HolderDesk
+    production: Production | None
+    releases: Sequence[Releases]
+    outboxes: Sequence[Outbox]
+
+    def keep_up(self) -> None:
+        """Begin to do what follows of what was written, in every partition that this engine writes."""
+        engine = self.issuer.engine
+        for number, releases in enumerate(self.releases):
+            partition = Partition(number)
+            engine.keep_doing(releases.keep_releasing, partition)
+            engine.keep_doing(Remakes(self.issuer, partition).remake, partition)
+            engine.keep_doing(Renewals(self.issuer, partition).renew, partition)
+        for number, outbox in enumerate(self.outboxes):
+            engine.keep_doing(outbox.send, Partition(number))
+
+
+async def demo_tokens(issuing: Issuing) -> Mapping[Role, str]:
+    """Grant one token for each role, and return them: the same ones each time.
+
+    Those of an employer, an agent and a holder are the first ones' that there are. Raises as `Gate.grant`.
+    """
+    desks, store = issuing.clients, issuing.issuer.store
+    subjects: dict[Role, Sequence[str]] = {
+        Role.EMPLOYER: [one.id for one in await desks.clients(most=1)],
+        Role.AGENT: [one.id for one in await desks.agents(most=1)],
+        Role.HOLDER: [holder for holder, _ in await store.passbooks(HOME, "", 1)],
+        **{role: [""] for role in (Role.OPERATOR, Role.ISSUER, Role.FINANCE)},
+    }
+    tokens = {}
+    for role, found in subjects.items():
+        for subject in found:
+            access_id = f"demo-{role}-{subject}".rstrip("-")
+            tokens[role] = await issuing.gate.grant(access_id, Access(role, subject), f"demo {access_id}", "demo")
+    return tokens
+
+
+def open_desks(
+    issuer: Issuer,
+    partitions: Sequence[Partition],
+    production: Production | None,
+    outboxes: Sequence[Outbox],
+    configured: str | None,
+) -> Issuing:
+    """Put issuing together. `configured` is the SHA-256 of the issuer's first token."""
+    releases = [Releases(issuer, partition) for partition in partitions]
+    return Issuing(
+        issuer=issuer,
+        gate=Gate(issuer, configured),
+        clients=Clients(issuer),
+        orders=Orders(issuer, [one.paid for one in releases]),
+        cards=CardDesk(issuer),
+        holders=HolderDesk(issuer),
+        production=production,
+        releases=releases,
+        outboxes=outboxes,
+    )
