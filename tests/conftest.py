@@ -37,8 +37,10 @@ class Database(Struct, frozen=True):
     finance_url: str
 
 
-settings.register_profile("shared cores", deadline=None)  # how long an example takes is the machine's affair
-settings.load_profile("shared cores")
+# How long an example takes is the machine's affair; how many there are is ours: `make test` has ten minutes.
+settings.register_profile("short", deadline=None, max_examples=50)
+settings.register_profile("long", deadline=None, max_examples=200)
+settings.load_profile("long" if os.environ.get("SOAK") else "short")
 
 
 def pytest_configure(config: pytest.Config) -> None:

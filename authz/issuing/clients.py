@@ -136,6 +136,16 @@ class Clients:
         found = await self._issuer.named(client_passbook(ClientId("")), client_passbook(ClientId(after)), most)
         return [state for _, state in found if isinstance(state, Client)]
 
+    async def clients_of(self, agent: AgentId, after: str = "", most: int = PAGE_MAX) -> Sequence[Client]:
+        """List the accounts that an agent orders for, in the order of their ids, behind one."""
+        found: list[Client] = []
+        while page := await self.clients(after):
+            found += [one for one in page if agent in one.agents]
+            after = page[-1].id
+            if len(found) >= most or len(page) < PAGE_MAX:
+                break
+        return found[:most]
+
     async def change(
         self,
         client: ClientId,
@@ -150,8 +160,8 @@ class Clients:
         Raises `NotThere`, and as `Issuer.do`.
         """
         account = await self.client(client)
-        if load_alerts is not None:
-            await self._issuer.do(ChangeClient(client, load_alerts=load_alerts), f"{key} alerts", by)
+        change = ChangeClient(client, load_alerts=load_alerts, sundays_holidays=sundays_holidays)
+        await self._issuer.do(change, key, by)
         if sundays_holidays is not None:
             employer = Employer(client, account.name, account.programme, sundays_holidays)
             await self._issuer.do(RegisterEmployer(employer), f"{key} days off", by)

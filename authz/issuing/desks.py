@@ -1,6 +1,6 @@
 """The desks that issuing is made of, and what they do beside payments: put together over one engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -72,9 +72,13 @@ def open_desks(
     production: Production | None,
     outboxes: Sequence[Outbox],
     configured: str | None,
+    applied: Callable[[int], object] = lambda lines: None,
 ) -> Issuing:
-    """Put issuing together. `configured` is the SHA-256 of the issuer's first token."""
-    releases = [Releases(issuer, partition) for partition in partitions]
+    """Put issuing together. `configured` is the SHA-256 of the issuer's first token.
+
+    `applied` hears how many lines of orders were carried out.
+    """
+    releases = [Releases(issuer, partition, applied) for partition in partitions]
     return Issuing(
         issuer=issuer,
         gate=Gate(issuer, configured),

@@ -9,8 +9,10 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
+from hashlib import blake2b
 from operator import itemgetter
 
+import msgspec
 from msgspec.structs import replace
 
 from authz.decision.issuing.needs import needs_card
@@ -27,8 +29,6 @@ from authz.issuing.sheets.rows import Row
 from ledger.store import HOLDERS_A_CALL_MAX
 from ledger.values import Cents, HolderId, Partition, Seq
 
-FIRST_LINE = 2
-"""Of the rows, as a spreadsheet numbers its lines: the first holds the columns' names."""
 COUNTED = frozenset({OrderStatus.PAID, OrderStatus.DONE})
 """Orders whose vouchers count on what a holder may be loaded with in a year."""
 STANDING = frozenset({OrderStatus.CONFIRMED, *COUNTED})
@@ -51,13 +51,12 @@ async def beneficiaries(issuer: Issuer, programme: str, rows: Sequence[Row]) -> 
     if not rows:
         raise BadRows([RowError(0, "", said(Wrong(Fault.NOBODY)))])
     found: dict[HolderId, Row] = {}
-    lines: dict[HolderId, int] = {}
     errors = []
-    async for line, row in in_turns(enumerate(rows, FIRST_LINE)):
+    async for row in in_turns(rows):
         holder = holder_of(issuer.security, programme, row.person.email)
         if holder in found:
-            errors.append(RowError(line, Column.EMAIL, said(Wrong(Fault.SAME, line=lines[holder]))))
-        found[holder], lines[holder] = row, line
+            errors.append(RowError(row.line, Column.EMAIL, said(Wrong(Fault.SAME, line=found[holder].line))))
+        found[holder] = row
     _require_none(errors)
     return found
 
@@ -68,6 +67,14 @@ async def lines_of(rows: Mapping[HolderId, Row]) -> Sequence[OrderLine]:
         OrderLine(holder, row.number, Cents(row.quantity * row.face), works_days_off=row.works_days_off)
         async for holder, row in in_turns(rows.items())
     ]
+
+
+async def digest_of(lines: Sequence[OrderLine]) -> str:
+    """Make a digest of a list, 32 hexadecimal digits."""
+    digest = blake2b(digest_size=16)
+    async for line in in_turns(lines):
+        digest.update(msgspec.json.encode(line))
+    return digest.hexdigest()
 
 
 async def orders_of(issuer: Issuer, client: ClientId, product: str) -> Sequence[Order]:
@@ -98,12 +105,12 @@ async def check_limits(
     counted = [one for one in others if one.status in COUNTED and one.month.year == month.year]
     loaded = await _loaded_by(issuer, counted) if limit.year else {}
     errors = []
-    async for line, (holder, row) in in_turns(enumerate(rows.items(), FIRST_LINE)):
+    async for holder, row in in_turns(rows.items()):
         if row.face > face_max:
-            errors.append(RowError(line, Column.FACE, f"is over {_euros(face_max)}"))
+            errors.append(RowError(row.line, Column.FACE, f"is over {_euros(face_max)}"))
         if row.quantity * row.face + loaded.get(holder, 0) > year_max:
             what = f"makes more than {_euros(year_max)} in the year, with what was ordered before"
-            errors.append(RowError(line, Column.QUANTITY, what))
+            errors.append(RowError(row.line, Column.QUANTITY, what))
     _require_none(errors)
 
 
@@ -130,8 +137,8 @@ async def _require_same(known: Mapping[str, Person], rows: Mapping[HolderId, Row
     """Raise `BadRows` where an e-mail address is kept under another name: a person is the same for every employer."""
     _require_none(
         [
-            RowError(line, Column.EMAIL, "is another person's here")
-            async for line, (holder, row) in in_turns(enumerate(rows.items(), FIRST_LINE))
+            RowError(row.line, Column.EMAIL, "is another person's here")
+            async for holder, row in in_turns(rows.items())
             if holder in known and _name(known[holder]) != _name(row.person)
         ]
     )

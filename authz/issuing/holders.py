@@ -113,9 +113,12 @@ class HolderDesk:
 
     async def loads(self, client: ClientId, holder: HolderId, before: Seq | None = None) -> OperationsPage:
         """Show an employer what it loaded, and nothing else. Raises `NotThere` and `LedgerError`."""
-        if client not in (await self._position(holder)).employers:
-            raise NotThere
+        await self._position_at(client, holder)
         return await self._operations.loads_by(client, holder, before)
+
+    async def cards(self, client: ClientId, holder: HolderId) -> Sequence[CardView]:
+        """Show an employer a holder's cards. Raises `NotThere` and `LedgerError`."""
+        return await self._cards((await self._position_at(client, holder)).cards)
 
     async def exchange(self, holder: HolderId, product: str, lot: str, by: str, key: str) -> None:
         """Give the next vintage for what is left of an expired one, free (R3262-5). Raises as `reactivate`."""
@@ -134,6 +137,13 @@ class HolderDesk:
     async def _position(self, holder: HolderId) -> Position:
         position = await self._issuer.position(holder)
         if position is None:
+            raise NotThere
+        return position
+
+    async def _position_at(self, client: ClientId, holder: HolderId) -> Position:
+        """Give the position of a holder of a client's. Raises `NotThere` for others'."""
+        position = await self._position(holder)
+        if client not in position.employers:
             raise NotThere
         return position
 

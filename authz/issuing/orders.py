@@ -4,7 +4,7 @@ What an order is for is drafted in `authz.issuing.drafting`, what becomes of a p
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
 from weakref import WeakValueDictionary
@@ -100,23 +100,37 @@ class Orders:
                 raise MonthOver
             holders = await drafting.beneficiaries(self._issuer, rules.id, rows)
             lines = await drafting.lines_of(holders)
+            digest = await drafting.digest_of(lines)
             done = await self._done(key)
-            if done is not None:
-                filled = await self._divided(lines)
-                again = replace(done, client=client, order=order, product=product, month=month, chunks=_header(filled))
-                await self._issuer.do(again, key, by)
-                return await self.order(client, order)
-            others = [one for one in await drafting.orders_of(self._issuer, client, product) if one.id != order]
-            await drafting.check_limits(self._issuer, kind, month, holders, others)
-            await drafting.keep_people(self._issuer, holders)
-            lines = await drafting.with_cards(self._issuer, rules, lines)
-            different = await drafting.difference(self._issuer, others, lines)
-            filled, revision = await self._divided(lines), await self._next_revision(client, order)
-            await chunks.enter(self._issuer, client, order, revision, filled, by)
-            cards = sum(line.card for line in lines)
-            command = DraftOrder(client, order, product, month, revision, _header(filled), cards, different)
+            if done is None:
+                wanted = DraftOrder(client, order, product, month, 0, (), 0, Difference(), digest)
+                await self._check(wanted, kind, holders)
+                command = await self._drawn_up(wanted, await drafting.with_cards(self._issuer, rules, lines), by)
+            else:  # the same again: what of it is missing is written now, and anything else is refused
+                command = replace(done, client=client, order=order, product=product, month=month, digest=digest)
             await self._issuer.do(command, key, by)
             return await self.order(client, order)
+
+    async def _check(self, wanted: DraftOrder, kind: Product, holders: Mapping[HolderId, Row]) -> None:
+        """Hold a list to the product's limits, and to who is known already."""
+        others = await self._others(wanted)
+        await drafting.check_limits(self._issuer, kind, wanted.month, holders, others)
+        await drafting.keep_people(self._issuer, holders)
+
+    async def _drawn_up(self, wanted: DraftOrder, lines: Sequence[OrderLine], by: str) -> DraftOrder:
+        """Put an order's lines down, as its next revision; give the header that makes them count."""
+        state = await self._issuer.state(wanted.passbook)
+        revision = state.revision + 1 if isinstance(state, Order) else 1
+        different = await drafting.difference(self._issuer, await self._others(wanted), lines)
+        filled = await self._divided(lines)
+        await chunks.enter(self._issuer, wanted.client, wanted.order, revision, filled, by)
+        cards = sum(line.card for line in lines)
+        return replace(wanted, revision=revision, chunks=_header(filled), cards=cards, difference=different)
+
+    async def _others(self, wanted: DraftOrder) -> Sequence[Order]:
+        """Read the client's other orders of the product."""
+        of_product = await drafting.orders_of(self._issuer, wanted.client, wanted.product)
+        return [one for one in of_product if one.id != wanted.order]
 
     async def order(self, client: ClientId, order: OrderId) -> Order:
         """Read an order. Raises `NotThere`."""
@@ -222,10 +236,6 @@ class Orders:
         if len(filled) > CHUNKS_MAX:
             raise BadRows([RowError(0, "", said(Wrong(Fault.BEHIND, most=LINES_MAX)))])
         return filled
-
-    async def _next_revision(self, client: ClientId, order: OrderId) -> int:
-        state = await self._issuer.state(order_passbook(client, order))
-        return state.revision + 1 if isinstance(state, Order) else 1
 
     async def _done(self, key: str) -> DraftOrder | None:
         """Find the draft that was made under a key. Raises `KeyReused` where something else was done under it."""

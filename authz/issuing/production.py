@@ -35,10 +35,11 @@ from authz.decision.issuing.states import (
 from authz.decision.position import CardId, Position
 from authz.decision.refused import Refused
 from authz.engine.cards import CARDS_A_QUERY_MAX, NumberedCard
+from authz.engine.identities import command_key
 from authz.engine.passbooks import decode_state
 from authz.engine.work import decode_inputs
 from authz.issuing.cardfiles import Addressee, CardFiles, CardLine, CardRecipients, FileKind, PinLine
-from authz.issuing.issuer import HOME, Issuer, NotNow, NotThere
+from authz.issuing.issuer import HOME, Issuer, KeyReused, NotNow, NotThere
 from authz.security.module import PinUnknown
 from ledger.store import EVENTS_A_CALL_MAX, HOLDERS_A_CALL_MAX, HOLDERS_WINDOW_SEQS_MAX, Event
 from ledger.values import HolderId, Partition, Seq
@@ -76,8 +77,8 @@ class Production:
         self._one_at_a_time = asyncio.Lock()
         self._last_seen = 0
 
-    async def start(self, by: str) -> Run | None:
-        """Make a run of the cards that are waiting, at most `RUN_CARDS_MAX`; None where none is.
+    async def start(self, by: str, key: str = "") -> Run | None:
+        """Make a run of the cards that are waiting, at most `RUN_CARDS_MAX`; None where none is. Once for each `key`.
 
         Raises `NotNow` and `ledger.store.Unavailable`: then it can be tried again; and `FolderUnusable`.
         """
@@ -85,6 +86,8 @@ class Production:
             last = await self._last()
             if last is not None:
                 await self._adopt(FileKind.CARDS, last.number, last.card_file)
+            if (done := await self._done(key)) is not None:
+                return done
             run = await self._waiting(last)
             if run is None:
                 return None
@@ -95,18 +98,22 @@ class Production:
                 lines,
                 lambda digest: StartRun(msgspec.structs.replace(run, card_file=digest)),
                 by,
+                key,
             )
 
-    async def send(self, number: int, by: str) -> Run:
+    async def send(self, number: int, by: str, key: str = "") -> Run:
         """Note that the cards are on their way: the 48 hours count from now on. Raises as `make_pins`."""
-        return await self._move(number, RunStatus.SENT, by)
+        return await self._move(number, RunStatus.SENT, by, key)
 
-    async def make_pins(self, number: int, by: str) -> Run:
+    async def make_pins(self, number: int, by: str, key: str = "") -> Run:
         """Make the file of the PIN letters. Raises `NotThere`, `Refused` where it is too early or made, `NotNow`."""
         async with self._one_at_a_time:
             run = await self._run(number)
+            if run.pin_file is not None and (done := await self._done(key)) is not None:
+                await self._adopt(FileKind.PINS, number, run.pin_file)
+                return done
             if run.status is not RunStatus.SENT:  # the core says why not
-                return await self._move(number, RunStatus.PINS_MADE, by)
+                return await self._move(number, RunStatus.PINS_MADE, by, key)
             lines = [line async for line in self._pin_lines([*run.cards, *run.reissued])]
             if len(lines) < len(run.cards) + len(run.reissued):
                 logs.warning(
@@ -120,11 +127,12 @@ class Production:
                 lines,
                 lambda digest: MoveRun(number, RunStatus.PINS_MADE, digest),
                 by,
+                key,
             )
 
-    async def pins_sent(self, number: int, by: str) -> Run:
+    async def pins_sent(self, number: int, by: str, key: str = "") -> Run:
         """Note that the PINs are on their way. Raises as `make_pins`."""
-        return await self._move(number, RunStatus.PINS_SENT, by)
+        return await self._move(number, RunStatus.PINS_SENT, by, key)
 
     async def runs(self, after: int = 0) -> Sequence[Run]:
         """List runs in their order, behind a number: a page of them."""
@@ -150,11 +158,12 @@ class Production:
         lines: Iterable[CardLine | PinLine],
         command: Callable[[str], Administration],
         by: str,
+        key: str,
     ) -> Run:
         """Write a file, then journal it by the command that names its digest, then give it its name."""
         digest = await asyncio.to_thread(self._files.write, kind, number, lines)
         try:
-            await self._issuer.do(command(digest), f"run {number} {kind} {digest}", by)
+            await self._issuer.do(command(digest), key or f"run {number} {kind} {digest}", by)
         except Refused:
             await asyncio.to_thread(self._files.discard, kind, number, digest)
             raise
@@ -164,10 +173,22 @@ class Production:
     async def _adopt(self, kind: FileKind, number: int, digest: str) -> None:
         await asyncio.to_thread(self._files.adopt, kind, number, digest)
 
-    async def _move(self, number: int, status: RunStatus, by: str) -> Run:
+    async def _move(self, number: int, status: RunStatus, by: str, key: str) -> Run:
         await self._run(number)
-        await self._issuer.do(MoveRun(number, status), f"run {number} {status}", by)
+        await self._issuer.do(MoveRun(number, status), key or f"run {number} {status}", by)
         return await self._run(number)
+
+    async def _done(self, key: str) -> Run | None:
+        """Find the run that was made, or taken a step, under a key. Raises `KeyReused`."""
+        identity = command_key(key).identity
+        stored = (await self._issuer.store.find(HOME, [identity])).get(identity) if key else None
+        if stored is None:
+            return None
+        match decode_inputs(stored.request).command:
+            case StartRun(run=Run(number=number)) | MoveRun(number=number):
+                return await self._run(number)
+            case _:
+                raise KeyReused
 
     async def _run(self, number: int) -> Run:
         run = await self._issuer.state(run_passbook(number))

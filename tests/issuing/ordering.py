@@ -60,9 +60,10 @@ class Desk:
     async def draft(
         self, client: ClientId, order: OrderId, rows: Sequence[Row], month: date = MAY, key: str = ""
     ) -> Order:
-        """Draft an order of the client's product, under a key of its own."""
+        """Draft an order of the client's product, under a key of its own, as from a file."""
         product = CLIENTS[client][1]
-        return await self.orders.draft(client, order, product, month, rows, "test", key or f"draft {order}")
+        numbered = [replace(one, line=line) for line, one in enumerate(rows, 2)]
+        return await self.orders.draft(client, order, product, month, numbered, "test", key or f"draft {order}")
 
     async def pay(self, client: ClientId, order: OrderId) -> Order:
         """Confirm an order as it is and pay it."""

@@ -265,6 +265,12 @@ class TestChanges:
         assert changed.load_alerts
         assert (await office.clients.employer(client)).sundays_holidays
 
+    async def test_the_same_key_with_something_else_is_refused(self, office: Office, client: ClientId) -> None:
+        await office.clients.change(client, BY, "change", load_alerts=True)
+        with pytest.raises(KeyReused):
+            await office.clients.change(client, BY, "change", sundays_holidays=True)
+        assert not (await office.clients.employer(client)).sundays_holidays
+
     async def test_what_is_not_named_stays(self, office: Office, client: ClientId) -> None:
         await office.clients.change(client, BY, "1", load_alerts=True)
         await office.clients.change(client, BY, "2", sundays_holidays=True)

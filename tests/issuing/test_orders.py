@@ -111,6 +111,8 @@ async def test_the_same_key_drafts_once(world: World, desk: Desk) -> None:
     with pytest.raises(KeyReused):
         await desk.draft(DURAND, FIRST, rows(1))
     with pytest.raises(KeyReused):
+        await desk.draft(DURAND, FIRST, rows(1, 3))
+    with pytest.raises(KeyReused):
         await desk.draft(DURAND, SECOND, rows(1, 2), key=f"draft {FIRST}")
 
 

@@ -34,7 +34,7 @@ from authz.issuing.cardfiles import (
 )
 from authz.issuing.cardmaking import make_cards
 from authz.issuing.contacts import MemoryContacts, Person
-from authz.issuing.issuer import Issuer, NotNow, NotThere
+from authz.issuing.issuer import Issuer, KeyReused, NotNow, NotThere
 from authz.issuing.production import Production
 from authz.security.module import PinMethod
 from tests.engine.world import House, World, holder_of
@@ -172,6 +172,16 @@ class TestTheCardFile:
         assert [set(run.cards) for run in await shop.production.runs()] == [set(first), set(second)]
         assert [run.number for run in await shop.production.runs(after=1)] == [2]
 
+    async def test_the_same_key_makes_one_run(self, shop: Workshop) -> None:
+        await shop.issue(1)
+        made = await shop.production.start(BY, "k")
+        await shop.issue(2)
+        assert await shop.again().start(BY, "k") == made
+        await shop.house.administer(Enrol(holder_of(9), CLIENT), "another's")
+        with pytest.raises(KeyReused):
+            await shop.production.start(BY, "another's")
+        assert await shop.production.start(BY, "k2") != made
+
     async def test_a_remade_card_is_in_it_and_one_that_pays_already_is_not(self, shop: Workshop) -> None:
         await shop.house.administer(Enrol(holder_of(9), CLIENT), "enrolment")
         made = await make_cards(shop.issuer, "apetiz", {holder_of(9): "demo"})
@@ -232,6 +242,16 @@ class TestTheCardFile:
 
 
 class TestThePinFile:
+    async def test_the_same_key_takes_one_step(self, shop: Workshop) -> None:
+        await shop.issue(1)
+        await shop.production.start(BY)
+        sent = await shop.production.send(1, BY, "sending")
+        assert await shop.production.send(1, BY, "sending") == sent
+        shop.wait(TWO_DAYS)
+        made = await shop.production.make_pins(1, BY, "pins")
+        assert await shop.again().make_pins(1, BY, "pins") == made
+        assert shop.files() == ["run-000001-cards.age", "run-000001-pins.age"]
+
     async def test_it_has_the_pins_that_the_cards_take_and_not_their_numbers(self, shop: Workshop) -> None:
         cards = await shop.issue(1, 2)
         await shop.production.start(BY)

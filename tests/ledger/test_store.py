@@ -316,6 +316,25 @@ async def test_events_are_the_records_of_kinds_in_their_order(store, begin, entr
     assert await store.events(MAIN, kinds, after, through, events_max) == expected[:events_max]
 
 
+@given(
+    replies=st.lists(json_texts, max_size=6),
+    cut=st.data(),
+    events_max=st.integers(0, 6),
+)
+@shared_ledger
+async def test_events_that_mention_something_have_it_in_their_replies(store, begin, entries, replies, cut, events_max):
+    """As it is written there, whatever it means to a pattern: `%`, `_`, quotes, spaces."""
+    writer = await begin(store)
+    start = writer.head
+    records = await writer.append(*[replace(entries.refusal(), kind="k", reply=reply) for reply in replies])
+    whole = "".join(replies) or "x"
+    first = cut.draw(st.integers(0, len(whole) - 1))
+    mentioning = cut.draw(st.sampled_from([whole[first : first + 3], "%", "_", '"low":true', ""]))
+    expected = [_event(one) for one in records if mentioning in one.entry.reply]
+    found = await store.events(MAIN, ["k"], start, Seq(start + 10), events_max, mentioning)
+    assert found == expected[:events_max]
+
+
 @given(story=st.lists(happenings, max_size=12), events_max=st.integers(0, 6), below=st.integers(0, 14))
 @shared_ledger
 async def test_events_about_a_holder_come_newest_first(store, begin, entries, story, events_max, below):

@@ -125,12 +125,16 @@ class AddContracts(Issuing, frozen=True, tag="contracts", gc=False):
 
 
 class ChangeClient(Issuing, frozen=True, tag="client_change", omit_defaults=True, gc=False):
-    """Change who acts for a client, and whether its holders are told of loads. None: as it was."""
+    """Change who acts for a client, and whether its holders are told of loads. None: as it was.
+
+    `sundays_holidays` is part of what was asked; what payments read of it is in the employer's passbook.
+    """
 
     client: ClientId
     users: tuple[ContactId, ...] | None = None
     agents: tuple[AgentId, ...] | None = None
     load_alerts: bool | None = None
+    sundays_holidays: bool | None = None
 
     @property
     def passbook(self) -> HolderId:
@@ -170,7 +174,10 @@ class EnterLines(Issuing, frozen=True, tag="lines", gc=False):
 
 
 class DraftOrder(Issuing, frozen=True, tag="draft", gc=False):
-    """Draft an order, or draft it anew while it isn't paid: `revision` rises by one each time, from 1."""
+    """Draft an order, or draft it anew while it isn't paid: `revision` rises by one each time, from 1.
+
+    `digest` is over the list as the client gave it, so that another one under the same key is told from a repeat.
+    """
 
     client: ClientId
     order: OrderId
@@ -180,6 +187,7 @@ class DraftOrder(Issuing, frozen=True, tag="draft", gc=False):
     chunks: Annotated[tuple[Chunk, ...], Meta(max_length=CHUNKS_MAX)]
     cards: int
     difference: Difference
+    digest: str = ""
 
     @property
     def passbook(self) -> HolderId:

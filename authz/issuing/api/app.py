@@ -7,10 +7,11 @@ from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi.spec import Components, OpenAPI
 
-from authz.issuing.api import access, clients, holders, merchants, offers, orders, requests, runs
+from authz.issuing.api import access, client_holders, clients, holders, merchants, offers, orders, requests, runs
 from authz.issuing.api.auth import AnyConnection, Door, provide_write
 from authz.issuing.api.fields import Sent
 from authz.issuing.api.limits import RequestLimits
+from authz.issuing.api.upload import Uploads
 from authz.issuing.desks import Issuing
 
 BODY_MAX_BYTES = 1_000_000
@@ -45,6 +46,8 @@ HANDLERS: Sequence[HTTPRouteHandler] = (
     requests.make_request,
     requests.validate_request,
     requests.refuse_request,
+    client_holders.read_client_holder,
+    client_holders.list_client_loads,
     holders.read_holder,
     holders.list_operations,
     holders.exchange_lot,
@@ -68,10 +71,13 @@ HANDLERS: Sequence[HTTPRouteHandler] = (
 
 def issuing_router(issuing: Issuing, limits: RequestLimits) -> Router:
     """Serve these desks."""
-    door = Door(issuing.gate, limits)
+    door, uploads = Door(issuing.gate, limits), Uploads()
 
     async def provide_desks() -> Issuing:
         return issuing
+
+    async def provide_uploads() -> Uploads:
+        return uploads
 
     # A function, since litestar copies a guard in depth, and with a bound method all that stands behind it.
     async def admit(connection: AnyConnection, _: BaseRouteHandler) -> None:
@@ -83,6 +89,7 @@ def issuing_router(issuing: Issuing, limits: RequestLimits) -> Router:
         guards=[admit],
         dependencies={
             "desks": Provide(provide_desks),
+            "uploads": Provide(provide_uploads),
             "write": Provide(provide_write),
         },
         security=[{SECURITY: []}],

@@ -1,10 +1,13 @@
 """/v1/clients and /v1/agents: accounts, who acts for them, and what they decided for their holders."""
 
-from litestar import delete, get, patch, post, put
+from typing import Any
+
+from litestar import Request, delete, get, patch, post, put
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from authz.decision.issuing.states import Agent, Client, ClientId, ContactId, Contract
+from authz.decision.issuing.states import Agent, AgentId, Client, ClientId, ContactId, Contract, Role
+from authz.issuing.access import Caller
 from authz.issuing.api.auth import Desks, Writing
 from authz.issuing.api.fields import AgentInPath, ClientInPath, Sent, Someone, Words
 from authz.issuing.api.pages import PAGE, After, Limit, Page, page
@@ -103,13 +106,19 @@ def _agent_view(agent: Agent) -> AgentView:
 
 
 @get("/clients", responses=READ)
-async def list_clients(desks: Desks, after: After = "", limit: Limit = PAGE) -> Page[ClientSummary]:
-    """List accounts."""
+async def list_clients(
+    request: Request[Caller, Any, Any], desks: Desks, after: After = "", limit: Limit = PAGE
+) -> Page[ClientSummary]:
+    """List accounts: an agent's are those that it orders for."""
 
     def view(one: Client) -> ClientSummary:
         return ClientSummary(one.id, one.name, one.programme, one.territory, one.contracts)
 
-    return page(await desks.clients.clients(after, limit + 1), limit, view, lambda one: one.id)
+    if request.user.role is Role.AGENT:
+        found = await desks.clients.clients_of(AgentId(request.user.subject), after, limit + 1)
+    else:
+        found = await desks.clients.clients(after, limit + 1)
+    return page(found, limit, view, lambda one: one.id)
 
 
 @get("/clients/{client:str}", responses=READ)

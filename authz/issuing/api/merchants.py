@@ -1,6 +1,6 @@
 """/v1/merchants: who accepts which vouchers."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar import post
 from litestar.params import JSONBody
@@ -10,8 +10,11 @@ from authz.decision.commands import RegisterMerchant
 from authz.decision.reference import Merchant
 from authz.issuing.access import END
 from authz.issuing.api.auth import Desks, Writing
-from authz.issuing.api.fields import Product, Sent, Territory, Words
+from authz.issuing.api.fields import Sent, Territory, Words
 from authz.issuing.api.problems import WRITE
+
+Accepted = Literal["90", "91", "92", "93", "94", "95"]
+"""Products, as messages name them (DE 3)."""
 
 
 class MerchantRequest(Sent, frozen=True):
@@ -22,12 +25,12 @@ class MerchantRequest(Sent, frozen=True):
     mcc: Annotated[str, Meta(pattern=rf"^[0-9]{{4}}{END}")]
     territory: Territory
     time_zone: Annotated[str, Meta(max_length=40)]
-    accepts: Annotated[tuple[Product, ...], Meta(max_length=10)]
+    accepts: Annotated[list[Accepted], Meta(max_length=10)]
 
 
 @post("/merchants", responses=WRITE)
 async def register_merchant(data: JSONBody[MerchantRequest], desks: Desks, write: Writing) -> Merchant:
     """Make a merchant known, or change what is known of one: the next payment there is decided by it."""
-    merchant = Merchant(data.id, data.name, data.mcc, data.territory, data.time_zone, data.accepts)
+    merchant = Merchant(data.id, data.name, data.mcc, data.territory, data.time_zone, tuple(data.accepts))
     await desks.issuer.do(RegisterMerchant(merchant), write.key, write.by)
     return merchant

@@ -7,12 +7,43 @@ from litestar import delete, get, post
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from authz.decision.issuing.states import WANTED_MAX, ClientId, Costs, Offer, OfferStatus, Tariff, Wanted
+from authz.decision.issuing.states import (
+    BASIS_POINTS,
+    LINES_MAX,
+    WANTED_MAX,
+    ClientId,
+    Costs,
+    Format,
+    Offer,
+    OfferStatus,
+    Tariff,
+    Wanted,
+)
 from authz.issuing.api.auth import Desks, Writing
 from authz.issuing.api.clients import ClientView, client_view
-from authz.issuing.api.fields import Id, OfferInPath, Sent, Someone, Territory, Words
+from authz.issuing.api.fields import Id, OfferInPath, Positive, Product, Sent, Someone, Territory, Words
 from authz.issuing.api.pages import PAGE, After, Limit, Page, page
 from authz.issuing.api.problems import READ, WRITE
+from ledger.values import Cents
+
+BasisPoints = Annotated[int, Meta(ge=0, le=BASIS_POINTS)]
+
+
+class WantedRequest(Sent, frozen=True):
+    """A product: for how many holders at most, and how many cents each in all."""
+
+    product: Product
+    format: Format
+    holders: Annotated[int, Meta(ge=1, le=LINES_MAX)]
+    amount: Positive
+
+
+class TariffRequest(Sent, frozen=True):
+    """What the issuer charges, without VAT: basis points of the face value, and cents for each new card."""
+
+    commission: BasisPoints
+    card: Annotated[int, Meta(ge=0, le=10**6)]
+    vat: BasisPoints
 
 
 class OfferRequest(Sent, frozen=True):
@@ -22,8 +53,8 @@ class OfferRequest(Sent, frozen=True):
     company: Words
     territory: Territory
     contact: Someone
-    wanted: Annotated[tuple[Wanted, ...], Meta(min_length=1, max_length=WANTED_MAX)]
-    tariff: Tariff
+    wanted: Annotated[list[WantedRequest], Meta(min_length=1, max_length=WANTED_MAX)]
+    tariff: TariffRequest
     until: date
 
 
@@ -76,8 +107,8 @@ async def make_offer(data: JSONBody[OfferRequest], desks: Desks, write: Writing)
             data.company,
             data.territory,
             data.contact.person,
-            data.wanted,
-            data.tariff,
+            tuple(Wanted(one.product, one.format, one.holders, Cents(one.amount)) for one in data.wanted),
+            Tariff(data.tariff.commission, Cents(data.tariff.card), data.tariff.vat),
             data.until,
             write.by,
             write.key,

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from litestar import Request, delete, get, post, put
+from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
@@ -15,7 +16,7 @@ from authz.issuing.api.auth import Desks, Writing
 from authz.issuing.api.fields import ClientInPath, OrderInPath, Positive, Sent, month_in
 from authz.issuing.api.pages import PAGE, After, Limit, Page, page
 from authz.issuing.api.problems import READ, UPLOAD, WRITE
-from authz.issuing.api.upload import UPLOAD_MAX_BYTES, ListOperation, rows_in
+from authz.issuing.api.upload import UPLOAD_MAX_BYTES, ListOperation, Uploads
 from authz.issuing.desks import Issuing
 from authz.issuing.drafting import STANDING, orders_of
 from authz.issuing.names import new_id
@@ -168,12 +169,13 @@ async def draft_order(
     product: ProductInQuery,
     month: MonthInQuery,
     request: AnyRequest,
+    uploads: NamedDependency[Uploads],
     desks: Desks,
     write: Writing,
 ) -> OrderView:
     """Draft an order from a list of beneficiaries. A full list is compared with the last one."""
     order = OrderId(new_id("order", client, write.key))
-    rows = await rows_in(request)
+    rows = await uploads.rows(request)
     return order_view(await desks.orders.draft(client, order, product, month_in(month), rows, write.by, write.key))
 
 
@@ -201,12 +203,13 @@ async def redraft_order(
     product: ProductInQuery,
     month: MonthInQuery,
     request: AnyRequest,
+    uploads: NamedDependency[Uploads],
     desks: Desks,
     write: Writing,
 ) -> OrderView:
     """Draft an order that isn't paid anew: its revision rises."""
     await desks.orders.order(client, order)
-    rows = await rows_in(request)
+    rows = await uploads.rows(request)
     return order_view(await desks.orders.draft(client, order, product, month_in(month), rows, write.by, write.key))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Generic, TypeVar
 from litestar.params import QueryParameter
 from msgspec import Struct
 
-PAGE, PAGE_MAX = 50, 200
+PAGE, PAGE_MAX = 50, 100
 """Things in a page, unless asked for otherwise, and at most."""
 
 T = TypeVar("T")

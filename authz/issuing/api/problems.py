@@ -13,6 +13,8 @@ from msgspec import Struct
 from authz import logs
 from authz.decision.refused import Refused
 from authz.issuing.access import TokenUnknown
+from authz.issuing.api.upload import TooSlow, UnknownMedia
+from authz.issuing.cardfiles import FileMissing, FolderUnusable
 from authz.issuing.drafting import BadRows
 from authz.issuing.issuer import KeyReused, NotThere
 from authz.issuing.sheets.process import TooManySheets
@@ -111,6 +113,12 @@ def _http(_: AnyRequest, error: HTTPException) -> Response[Problem]:
     return answer(HTTPStatus(error.status_code), "", headers=error.headers)
 
 
+def _folder_unusable(_: AnyRequest, error: Exception) -> Response[Problem]:
+    """Nothing that the caller could change: whoever runs this is told where it is."""
+    logs.warning("production folder unusable", why=str(error))
+    return answer(HTTPStatus.SERVICE_UNAVAILABLE, "The card files can't be written now: nothing was changed.")
+
+
 def _unforeseen(request: AnyRequest, error: Exception) -> Response[Problem]:
     """A defect: told without content."""
     logs.warning("request failed", path=request.scope.get("path_template", ""), why=type(error).__name__)
@@ -124,8 +132,12 @@ HANDLERS: ExceptionHandlersMap = {
     KeyReused: _told(HTTPStatus.CONFLICT),
     NotThere: _told(HTTPStatus.NOT_FOUND),
     BadRows: _bad_rows,
+    TooSlow: _told(HTTPStatus.REQUEST_TIMEOUT),
+    UnknownMedia: _told(HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     LedgerError: _LATER,
     SecurityUnavailable: _LATER,
+    FileMissing: _told(HTTPStatus.GONE),
+    FolderUnusable: _folder_unusable,
     TooManySheets: _told(HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": str(SHEETS_RETRY_AFTER_S)}),
     TokenUnknown: _told(HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": "Bearer"}),
     Forbidden: _told(HTTPStatus.FORBIDDEN),
@@ -157,5 +169,8 @@ READ = _described(
 """What a read can be answered beside what was asked for, for the description."""
 WRITE = {**READ, **_described(HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)}
 """The same of a write."""
-UPLOAD = {**WRITE, **_described(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)}
+UPLOAD = {
+    **WRITE,
+    **_described(HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+}
 """The same of a list of beneficiaries."""

@@ -60,7 +60,7 @@ def _file(content: bytes) -> Response[bytes]:
 @post("/runs", responses=WRITE)
 async def start_run(desks: Desks, write: Writing) -> RunView:
     """Make a run of the cards that are waiting, and its card file."""
-    run = await _production(desks).start(write.by)
+    run = await _production(desks).start(write.by, write.key)
     if run is None:
         raise NoneWaiting
     return _view(run)
@@ -92,16 +92,16 @@ async def read_pins(number: NumberInPath, desks: Desks) -> Response[bytes]:
 @post("/runs/{number:int}/sending", status_code=200, responses=WRITE)
 async def send_run(number: NumberInPath, desks: Desks, write: Writing) -> RunView:
     """Note that the cards are on their way."""
-    return _view(await _production(desks).send(number, write.by))
+    return _view(await _production(desks).send(number, write.by, write.key))
 
 
 @post("/runs/{number:int}/pins", status_code=200, responses=WRITE)
 async def make_pins(number: NumberInPath, desks: Desks, write: Writing) -> RunView:
     """Make the file of the PIN letters: 48 hours after the cards were sent, at the earliest."""
-    return _view(await _production(desks).make_pins(number, write.by))
+    return _view(await _production(desks).make_pins(number, write.by, write.key))
 
 
 @post("/runs/{number:int}/pins-sending", status_code=200, responses=WRITE)
 async def send_pins(number: NumberInPath, desks: Desks, write: Writing) -> RunView:
     """Note that the PIN letters are on their way."""
-    return _view(await _production(desks).pins_sent(number, write.by))
+    return _view(await _production(desks).pins_sent(number, write.by, write.key))

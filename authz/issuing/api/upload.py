@@ -1,12 +1,12 @@
 """Lists of beneficiaries as bodies of requests: a CSV file, a workbook, or JSON."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from litestar import Request
-from litestar.exceptions import HTTPException
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
@@ -15,6 +15,10 @@ from authz.issuing.sheets.process import CONTENT_BYTES_MAX, read_sheet
 from authz.issuing.sheets.rows import Lines, Media, Row
 
 UPLOAD_MAX_BYTES = CONTENT_BYTES_MAX
+LISTS_AT_ONCE_MAX = 8
+"""Lists in memory."""
+CONTENT_TIMEOUT_S = 120
+"""How long one may take to come."""
 JSON = "application/json"
 MEDIA: Mapping[str, Media] = {
     "text/csv": "csv",
@@ -24,24 +28,44 @@ MEDIA: Mapping[str, Media] = {
 """Which list a content type announces."""
 
 
-class UnknownMedia(HTTPException):
+class UnknownMedia(Exception):
     """Send a list of beneficiaries as text/csv, as a workbook (.xlsx), or as application/json."""
 
-    status_code = 415
+    def __str__(self) -> str:
+        return type(self).__doc__ or ""
+
+
+class TooSlow(Exception):
+    """The list took too long to come: send it again."""
+
+    def __str__(self) -> str:
+        return type(self).__doc__ or ""
+
+
+class Uploads:
+    """Takes lists in, a few at a time: who waits has sent nothing yet that memory must hold."""
 
     def __init__(self) -> None:
-        super().__init__(detail=self.__doc__ or "")
+        self._places = asyncio.Semaphore(LISTS_AT_ONCE_MAX)
+
+    async def rows(self, request: Request[Any, Any, Any]) -> Sequence[Row]:
+        """Read the list that a request brings. Raises `UnknownMedia`, `TooSlow`, `BadRows`, `TooManySheets`."""
+        media = MEDIA.get(request.content_type[0])
+        if media is None:
+            raise UnknownMedia
+        async with self._places:
+            sheet = await read_sheet(await _content(request), media)
+        if sheet.errors:
+            raise BadRows(sheet.errors)
+        return sheet.rows
 
 
-async def rows_in(request: Request[Any, Any, Any]) -> Sequence[Row]:
-    """Read the list that a request brings. Raises `UnknownMedia`, `BadRows`, `TooManySheets`."""
-    media = MEDIA.get(request.content_type[0])
-    if media is None:
-        raise UnknownMedia
-    sheet = await read_sheet(await request.body(), media)
-    if sheet.errors:
-        raise BadRows(sheet.errors)
-    return sheet.rows
+async def _content(request: Request[Any, Any, Any]) -> bytes:
+    try:
+        async with asyncio.timeout(CONTENT_TIMEOUT_S):
+            return await request.body()
+    except TimeoutError:
+        raise TooSlow from None
 
 
 def _schema() -> dict[str, Any]:

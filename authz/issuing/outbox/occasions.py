@@ -166,8 +166,7 @@ class Occasions:
         return [Letter(command.holder, loaded)]
 
     def _low(self, holder: HolderId, reply: Reply) -> Sequence[Letter]:
-        if not reply.low:
-            return ()
+        """Tell what is left: of payments, those alone come here that have left little."""
         [balance] = reply.balances
         return [Letter(holder, Low(self._product(balance.product), balance.available))]
 
@@ -177,7 +176,7 @@ class Occasions:
         return [
             Letter(command.holder, Expiring(lot.amount, self._product(lot.product), lot.valid_until))
             for lot in position.purse.lots
-            if (lot.product, lot.name) == (command.product, command.lot) and lot.amount
+            if (lot.product, lot.name) == (command.product, command.lot)
         ]
 
     async def _sent(self, run: State | None, event: Event) -> Sequence[Letter]:

@@ -75,17 +75,17 @@ class Post(Protocol):
 def addressed(text: Text, person: Person, sender: str, name: str, at: datetime) -> EmailMessage:
     """Put a letter into its envelope, named `name` for good. Raises `Undeliverable` for an address that is none."""
     message = EmailMessage()
-    try:
-        local, _, domain = person.email.rpartition("@")
-        message["To"] = Address(f"{person.first_name} {person.last_name}", local, domain)
-        message["Subject"] = " ".join(text.subject.split())
-    except (ValueError, IndexError, MessageError):
-        raise Undeliverable(0) from None
     message["From"] = sender
     message["Date"] = format_datetime(at)
     message["Message-ID"] = name
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(text.body)
+    try:
+        local, _, domain = person.email.rpartition("@")
+        message["To"] = Address(f"{person.first_name} {person.last_name}", local, domain.encode("idna").decode())
+        message["Subject"] = " ".join(text.subject.splitlines())
+        message.set_content(text.body)
+    except (ValueError, IndexError, MessageError):
+        raise Undeliverable(0) from None
     return message
 
 
@@ -98,13 +98,13 @@ class SmtpPost:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Line]:
-        """Connect, trying a few times."""
+        """Connect, trying a few times. A connection on which something went wrong is dropped without a goodbye."""
         server = await self._connected()
         try:
             yield _SmtpLine(server)
-        finally:
             with suppress(SMTPException, OSError):
                 await server.quit()
+        finally:
             server.close()
 
     async def _connected(self) -> SMTP:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 class Row(Struct, frozen=True, gc=False):
     """A beneficiary. `number` is what their employer calls them; they get `quantity` vouchers of `face` cents each.
 
-    `works_days_off`: works Sundays and holidays.
+    `works_days_off`: works Sundays and holidays. `line` is where it stands in its list; 0: in none.
     """
 
     number: str
@@ -29,6 +29,7 @@ class Row(Struct, frozen=True, gc=False):
     quantity: int
     face: Cents
     works_days_off: bool = False
+    line: int = 0
 
 
 class Sheet(Struct, frozen=True, gc=False):
@@ -148,6 +149,7 @@ class _Lines:
             taken.take(Column.QUANTITY, cells.quantity, 0),
             taken.take(Column.FACE, cells.face, Cents(0)),
             taken.take(Column.WORKS_DAYS_OFF, cells.yes_or_no, False),
+            line.number,
         )
         self._once(self._numbers, row.number, line.number, Column.NUMBER)
         self._once(self._emails, row.person.email.lower(), line.number, Column.EMAIL)

@@ -56,6 +56,16 @@ def test_one_of_several_users_can_lose_access_alone(office: Office, service: Ser
     assert [one.get(f"/v1/clients/{client}").status_code for one in (first, second)] == [401, 200]
 
 
+def test_an_agent_lists_the_clients_that_it_orders_for(office: Office) -> None:
+    mine, other = office.new_client(), office.new_client()
+    agent = office.made("/v1/agents", {"name": "Agence", "contact": person()})["id"]
+    caller = office.with_token("agent", agent)
+    assert caller.get("/v1/clients").json()["items"] == []
+    assert office.ask("PUT", f"/v1/clients/{mine}/agents/{agent}").status_code == 200
+    assert [one["id"] for one in caller.get("/v1/clients").json()["items"]] == [mine]
+    assert caller.get(f"/v1/clients/{other}/orders").status_code == 404
+
+
 def test_an_agent_who_is_dismissed_sees_the_client_no_longer(office: Office) -> None:
     client = office.new_client()
     agent = office.made("/v1/agents", {"name": "Agence", "contact": person()})["id"]

@@ -37,11 +37,14 @@ def may(role: Role, method: str, path: str) -> bool:
             return True
         case Role.FINANCE:
             reads = method == "GET" and path.startswith("/v1/clients")
-            return payment or (reads and not path.endswith(("/requests", "/beneficiaries")))
+            return payment or (reads and "/holders/" not in path and not path.endswith(("/requests", "/beneficiaries")))
         case Role.EMPLOYER:
             return path.startswith("/v1/clients/") and not payment
         case Role.AGENT:
-            return path.startswith("/v1/clients/") and orders and not payment
+            return (path.startswith("/v1/clients/") and orders and not payment) or (method, path) == (
+                "GET",
+                "/v1/clients",
+            )
         case Role.HOLDER:
             return path.startswith("/v1/holders/") and not path.endswith("/online-unlock")
         case Role.OPERATOR:
@@ -143,6 +146,13 @@ def test_what_hangs_on_ones_own_must_be_ones_own_too(service: Service, world: Wo
             assert reply.status_code == 404, (method, path, reply.text)
             tried += 1
     assert tried >= 3
+
+
+@pytest.mark.parametrize("what", ["", "/loads"])
+def test_an_employer_sees_its_own_holders_alone(world: World, what: str) -> None:
+    employer, client = world.callers[Role.EMPLOYER], world.own["client"]
+    own, foreign = (f"/v1/clients/{client}/holders/{things['holder']}{what}" for things in (world.own, world.foreign))
+    assert (employer.get(own).status_code, employer.get(foreign).status_code) == (200, 404)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer nobody's.token"}])

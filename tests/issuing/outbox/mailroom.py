@@ -9,6 +9,7 @@ from email.policy import SMTP as SMTP_POLICY
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult
+from msgspec import structs
 
 from authz.issuing.contacts import Person
 from authz.issuing.issuer import Issuer
@@ -93,9 +94,8 @@ class MailServer:
         return AuthResult(success=good, handled=False)
 
     def settings(self, **changes: Any) -> MailSettings:
-        return MailSettings(
-            **{"host": "127.0.0.1", "port": self.port, "sender": SENDER, "link": LINK, "tls": "none"} | changes
-        )
+        settings = MailSettings("127.0.0.1", SENDER, LINK, self.port, "none")
+        return structs.replace(settings, **changes)
 
     def outboxes(self, issuer: Issuer, metrics: Any, partitions: int = 1) -> Sequence[Outbox]:
         """One outbox a partition, of one process, in haste."""

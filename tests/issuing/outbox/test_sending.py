@@ -1,5 +1,6 @@
 """Letters over a real SMTP connection: encrypted, signed on, and refused in every way (RFC 5321, 3207, 4954)."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from authz.issuing.outbox.letters import Text
 from authz.issuing.outbox.sending import Line, ServerDown, SmtpPost, Undeliverable, addressed
@@ -114,6 +116,18 @@ async def test_a_refusal_is_of_one_letter_and_says_nothing_but_its_code(
     assert len(server.letters) == 1
 
 
+async def test_a_domain_in_other_letters_is_reached_by_any_server(server: MailServer) -> None:
+    """RFC 5890. Other letters before the @ need a server that takes them (RFC 6531)."""
+    at = datetime(2026, 5, 12, tzinfo=UTC)
+    to = structs.replace(LEA_FR, email="lea@münchen.example")
+    async with SmtpPost(server.settings(), ()).open() as line:
+        await line.send(addressed(Text("Été", "Ça va."), to, SENDER, "<0.7.0@example.org>", at))
+        to = structs.replace(LEA_FR, email="léa@example.org")
+        with pytest.raises(Undeliverable):
+            await line.send(addressed(Text("Été", "Ça va."), to, SENDER, "<0.7.0@example.org>", at))
+    assert server.recipients == ["lea@xn--mnchen-3ya.example"]
+
+
 async def refusal(line: Line) -> Undeliverable:
     with pytest.raises(Undeliverable) as refused:
         await line.send(MESSAGE)
@@ -124,6 +138,25 @@ async def test_a_server_that_goes_down_refuses_no_letter(server: MailServer) -> 
     server.at_data = ["421 4.3.2 shutting down"]
     with pytest.raises(ServerDown):
         await send(server)
+
+
+async def test_dropping_a_letter_does_not_wait_for_a_server_that_hangs(server: MailServer) -> None:
+    """Ending the process cancels what it sends."""
+    hangs, reached = asyncio.Event(), asyncio.Event()
+
+    async def hang(*_: Any) -> str:
+        reached.set()
+        await hangs.wait()
+        return "250 OK"
+
+    server.handle_DATA = hang  # type: ignore[method-assign, assignment]
+    sending = asyncio.create_task(send(server))
+    await reached.wait()
+    sending.cancel()
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+    hangs.set()
 
 
 def test_no_repr_shows_the_password() -> None:

@@ -5,10 +5,11 @@ import io
 from collections.abc import Iterable, Sequence
 from zipfile import ZIP_DEFLATED, ZipFile
 
+from msgspec.structs import replace
 from openpyxl import Workbook
 
 from authz.issuing.contacts import Person
-from authz.issuing.sheets.rows import Row
+from authz.issuing.sheets.rows import Row, Sheet
 from ledger.values import Cents
 
 HEADER = ("matricule", "nom", "prénom", "e-mail", "quantité", "valeur faciale", "travaille dimanches", "langue")
@@ -16,6 +17,11 @@ MARIE = ("M1", "Dupont", "Marie", "marie@societe.fr", "20", "9,50", "non", "fr")
 JAN = ("M2", "Peeters", "Jan", "jan@bedrijf.be", "18", "8", "oui", "nl")
 MARIES_ROW = Row("M1", Person("Marie", "Dupont", "marie@societe.fr", "fr"), 20, Cents(950), works_days_off=False)
 JANS_ROW = Row("M2", Person("Jan", "Peeters", "jan@bedrijf.be", "nl"), 18, Cents(800), works_days_off=True)
+
+
+def sheet_of(rows: Iterable[Row], first: int = 2) -> Sheet:
+    """Give the sheet of rows that stand one below the other, the first in line `first`."""
+    return Sheet(tuple(replace(row, line=line) for line, row in enumerate(rows, first)))
 
 
 def as_csv(lines: Iterable[Sequence[str]], separator: str = ";", encoding: str = "utf-8", end: str = "\r\n") -> bytes:
