@@ -21,6 +21,8 @@ from authz.collector import spare_the_collector
 from authz.config import Config, ConfigInvalid, read
 from authz.database import Embedded, anchors_in
 from authz.engine import schema
+from authz.issue_cli import NotAsked, NotDone, issue, show_faults
+from authz.issuing.cardfiles import FolderUnusable
 from authz.replay import Difference
 from authz.replay import replay as decide_again
 from authz.security.keys import masked
@@ -45,6 +47,7 @@ app = App(
 )
 app.command(cli_keys.keys)
 app.command(cli_keys.vault)
+app.command(issue)
 
 
 class WrongUse(Exception):
@@ -57,6 +60,8 @@ MISTAKES = (
     NoLedgerNamed,
     ConfigInvalid,
     NotStarted,
+    NotAsked,
+    FolderUnusable,
     EmbeddedError,
     KeyUnusable,
     LedgerError,
@@ -181,6 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"{masked(' '.join(str(wrong).split()).rstrip('.'))}; see authz --help")
     except MISTAKES as wrong:
         return _complain(str(wrong))
+    except NotDone as refused:
+        return _report(refused)
     except KeyboardInterrupt:
         return INTERRUPTED
     return code if isinstance(code, int) else DONE
@@ -203,7 +210,11 @@ async def _serve(
             embedded.tell_superuser_url(data)
         if embedded is not None and config.anchors is None:
             config = msgspec.structs.replace(config, anchors=anchors_in(data))
+        if embedded is not None and demo and config.production is None:
+            config = msgspec.structs.replace(config, production=demo_data.production_in(data))
         async with running(config, url, now, demo=demo) as service:
+            for role, token in service.demo_tokens.items():
+                logs.warning("demo token", role=role, token=token)
             iso8583 = f"{config.links[0].host}:{service.links[0].port}"
             sys.stdout.write(f"ready iso8583={iso8583} http={config.http_host}:{service.http_port} database={url}\n")
             sys.stdout.flush()
@@ -272,6 +283,14 @@ def _instant(text: str) -> datetime:
     if instant.tzinfo is None:
         raise WrongUse(f"--clock {text} has no zone: add one, such as +02:00")
     return instant
+
+
+def _report(refused: NotDone) -> int:
+    """Say what the API found: every fault of a list, and in one line what that means."""
+    if refused.errors:
+        show_faults(refused.errors, as_json=refused.as_json)
+    sys.stderr.write(f"authz: {refused}\n")
+    return FINDING
 
 
 def _complain(text: str) -> int:

@@ -98,11 +98,10 @@ def _folder(data: Path | None) -> Iterator[Path]:
 async def _enter(console: Console, service: Service, crowd: list[DemoCard], demo: DemoData) -> None:
     """Enrol the generated holders, by journaled commands, with progress."""
     first_day = (await service.first_instant()).date()
-    loader = DemoLoader(service.engine, service.cards, service.security, first_day)
-    programmes = {employer.id: employer.programme for employer in demo.employer}
+    loader = DemoLoader(service.engine, service.cards, service.security, first_day, service.contacts)
     with progress_of(console) as progress:
         task = progress.add_task("holders enrolled, carded and loaded", total=len(crowd))
         for start in range(0, len(crowd), HOLDERS_PER_CHUNK):
             chunk = crowd[start : start + HOLDERS_PER_CHUNK]
-            await loader.load_cards(chunk, programmes)
+            await loader.load_cards(chunk, demo.programmes)
             progress.advance(task, len(chunk))

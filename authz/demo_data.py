@@ -8,27 +8,48 @@ import asyncio
 import re
 import secrets
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from importlib.resources import files
 from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-from authz.config import Config, HttpTable, make
+from authz.config import Config, HttpTable, ProductionSettings, make
 from authz.config_links import LinkTable
-from authz.decision.commands import CardId, Enrol, IssueCard, Load, RegisterEmployer, RegisterMerchant, StopCard
+from authz.decision.commands import (
+    Administration,
+    CardId,
+    Enrol,
+    IssueCard,
+    Load,
+    RegisterEmployer,
+    RegisterMerchant,
+    StopCard,
+)
+from authz.decision.issuing.states import ClientId
 from authz.decision.reference import Employer, Merchant
+from authz.engine.bulk import BRISK, Errand
 from authz.engine.cards import Cards
 from authz.engine.engine import Engine
+from authz.engine.kinds import passbook_of
+from authz.issuing.cardfiles import own_recipients
+from authz.issuing.contacts import Contacts, Person, holder_of
 from authz.programmes import shipped
 from authz.security.module import PinMethod, SecurityModule
-from ledger.values import Cents, HolderId
+from ledger.store import LedgerError
+from ledger.values import Cents, HolderId, Partition
 
-HOLDERS_AT_ONCE_MAX = 256
+PRODUCTION_FOLDER = "production"
+CARDS_AT_ONCE_MAX = 256
+
+HolderCommand = Enrol | IssueCard | StopCard | Load
 
 
 class DemoNotLoaded(Exception):
@@ -55,6 +76,17 @@ class DemoCard(Struct, frozen=True, forbid_unknown_fields=True):
     lots: tuple[DemoLot, ...]
     status: Literal["active", "not-activated", "lost", "stolen", "replaced"] = "active"
     works_sundays_holidays: bool = False
+
+    @property
+    def person(self) -> Person:
+        """Who holds it: Alice Martin is alice.martin@example.org."""
+        first, _, last = self.holder.partition(" ")
+        return Person(first, last, f"{'.'.join(self.holder.lower().split())}@example.org")
+
+    @property
+    def is_activated(self) -> bool:
+        """Whether it has paid, or could have."""
+        return self.status != "not-activated"
 
     def __repr__(self) -> str:
         return f"DemoCard(…{self.pan[-4:]})"
@@ -101,9 +133,27 @@ class DemoData(Struct, frozen=True):
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return []
 
+    @property
+    def programmes(self) -> Mapping[str, str]:
+        """The programme of each employer."""
+        return {one.id: one.programme for one in self.employer}
+
+    def somebody(self, security: SecurityModule) -> tuple[ClientId, HolderId]:
+        """Name an employer and one of its holders: whose tokens the demo shows."""
+        first = self.card[0]
+        return ClientId(first.employer), holder_of(security, self.programmes[first.employer], first.person.email)
+
     def config(self) -> Config:
         """The demo acquirer's link and the demo's keys."""
         return make((self.link,), self.issuer_keys, self.vault.key, HttpTable(port=8080))
+
+
+class _Held(Struct, frozen=True, gc=False):
+    """A card, and whose it is."""
+
+    card: DemoCard
+    programme: str
+    holder: HolderId
 
 
 def read() -> DemoData:
@@ -112,14 +162,26 @@ def read() -> DemoData:
     return msgspec.convert(tomllib.loads(text, parse_float=Decimal), DemoData)
 
 
-class DemoLoader:
-    """Enters demo data into a ledger whose first day is `first_day`."""
+def production_in(data: Path) -> ProductionSettings:
+    """Find where new cards' files go, below a data folder, with the keys that open them. Raises `FolderUnusable`."""
+    folder = data / PRODUCTION_FOLDER
+    return ProductionSettings(folder, own_recipients(folder))
 
-    def __init__(self, engine: Engine, cards: Cards, security: SecurityModule, first_day: date) -> None:
+
+class DemoLoader:
+    """Enters demo data into a ledger whose first day is `first_day`.
+
+    Holders come in by the bulk lane, beside payments. `contacts` keeps who they are; without it nobody is written to.
+    """
+
+    def __init__(
+        self, engine: Engine, cards: Cards, security: SecurityModule, first_day: date, contacts: Contacts | None = None
+    ) -> None:
         self._engine = engine
         self._cards = cards
         self._security = security
         self._first_day = first_day
+        self._contacts = contacts
 
     async def load(self, data: DemoData) -> None:
         """Enter everything. Raises `DemoNotLoaded`."""
@@ -128,49 +190,71 @@ class DemoLoader:
         for one in data.merchant:
             merchant = Merchant(one.id, one.name, one.mcc, one.territory, one.time_zone, one.accepts)
             await self._administer(RegisterMerchant(merchant), f"demo merchant {one.id}")
-        await self.load_cards(data.card, {employer.id: employer.programme for employer in data.employer})
+        await self.load_cards(data.card, data.programmes)
 
     async def load_cards(self, cards: Iterable[DemoCard], programmes: Mapping[str, str]) -> None:
-        """Enter cards; those of one holder stand together. `programmes` are the employers'."""
-        places = asyncio.Semaphore(HOLDERS_AT_ONCE_MAX)
+        """Enter cards; those of one holder stand together. `programmes` are the employers'. Raises `DemoNotLoaded`.
 
-        async def enter(mine: list[DemoCard]) -> None:
+        A holder is enrolled before a card is issued, and a card issued before it is stopped or its vouchers loaded.
+        """
+        mine = [_Held(card, programmes[card.employer], self._holder(card, programmes)) for card in cards]
+        if self._contacts is not None:
+            await self._contacts.keep({one.holder: one.card.person for one in mine})
+        known = await self._numbered(mine)
+        await self._carry_out(self._enrolments(mine))
+        await self._carry_out(
+            self._errand(
+                IssueCard(
+                    one.holder, card, one.programme, one.card.generation, self._expiry(one.card), one.card.is_activated
+                ),
+                f"card {card}",
+            )
+            for one, card in zip(mine, known, strict=True)
+        )
+        await self._carry_out(
+            self._errand(StopCard(one.holder, card, one.card.status), f"stop {card}")
+            for one, card in zip(mine, known, strict=True)
+            if one.card.status in ("lost", "stolen", "replaced")
+        )
+        await self._carry_out(
+            self._errand(self._load(one, lot), f"load {one.holder} {lot.product} {lot.lot}")
+            for one in mine
+            for lot in one.card.lots
+        )
+
+    def _holder(self, card: DemoCard, programmes: Mapping[str, str]) -> HolderId:
+        return holder_of(self._security, programmes[card.employer], card.person.email)
+
+    def _enrolments(self, mine: Sequence["_Held"]) -> Iterator[Errand]:
+        for holder, some in groupby(mine, key=attrgetter("holder")):
+            first, *others = [one.card for one in some]
+            works_days_off = any(card.works_sundays_holidays for card in (first, *others))
+            yield self._errand(Enrol(holder, first.employer, works_days_off), f"enrolment {holder}")
+
+    async def _numbered(self, mine: Sequence["_Held"]) -> Sequence[CardId]:
+        """Put cards into the vault; each that is there already keeps its id."""
+        places = asyncio.Semaphore(CARDS_AT_ONCE_MAX)
+
+        async def number(one: _Held) -> CardId:
             async with places:
-                await self._enter_holder(mine, programmes[mine[0].employer])
+                method, pan = PinMethod(shipped(one.programme).pin.method), one.card.pan
+                known = await self._cards.add(
+                    card=CardId(f"c{secrets.token_hex(8)}"),
+                    holder=one.holder,
+                    partition=self._engine.partition_of(one.holder),
+                    pan=pan,
+                    expiry=self._expiry(one.card),
+                    check=await self._security.make_pin_check(method, pan, one.card.pin),
+                )
+                return known.card
 
-        await asyncio.gather(*[enter(list(mine)) for _, mine in groupby(cards, key=lambda card: card.holder)])
+        return await asyncio.gather(*map(number, mine))
 
-    async def _enter_holder(self, cards: list[DemoCard], programme: str) -> None:
-        first = cards[0]
-        holder = HolderId(f"h{self._security.token(first.pan).hex()[:12]}")
-        await self._administer(
-            Enrol(holder, first.employer, any(card.works_sundays_holidays for card in cards)),
-            f"demo enrolment {holder}",
-        )
-        for card in cards:
-            await self._enter_card(card, holder, programme)
+    def _expiry(self, card: DemoCard) -> str:
+        return expiry_in(card.expiry, self._first_day.year)
 
-    async def _enter_card(self, card: DemoCard, holder: HolderId, programme: str) -> None:
-        expiry = expiry_in(card.expiry, self._first_day.year)
-        known = await self._cards.add(
-            card=CardId(f"c{secrets.token_hex(8)}"),
-            holder=holder,
-            partition=self._engine.partition_of(holder),
-            pan=card.pan,
-            expiry=expiry,
-            check=await self._security.make_pin_check(PinMethod(shipped(programme).pin.method), card.pan, card.pin),
-        )
-        active = card.status != "not-activated"
-        issue = IssueCard(holder, known.card, programme, card.generation, expiry, active)
-        await self._administer(issue, f"demo card {known.card}")
-        if card.status in ("lost", "stolen", "replaced"):
-            await self._administer(StopCard(holder, known.card, card.status), f"demo stop {known.card}")
-        for lot in card.lots:
-            load = self._load(holder, programme, lot)
-            await self._administer(load, f"demo load {holder} {load.product} {load.lot}")
-
-    def _load(self, holder: HolderId, programme: str, lot: DemoLot) -> Load:
-        product = shipped(programme).product(lot.product)
+    def _load(self, one: "_Held", lot: DemoLot) -> Load:
+        product = shipped(one.programme).product(lot.product)
         assert product is not None
         if lot.lot.startswith("+"):
             first, last = product.lot_dates(self._first_day)
@@ -179,9 +263,25 @@ class DemoLoader:
             vintage = year_in(lot.lot, self._first_day.year)
             first, last = product.lot_dates(self._first_day, vintage)
             name = str(vintage)
-        return Load(holder, lot.product, name, first, last, Cents(int(lot.amount * 100)))
+        return Load(one.holder, lot.product, name, first, last, Cents(int(lot.amount * 100)))
 
-    async def _administer(self, command: Any, key: str) -> None:
+    def _errand(self, command: HolderCommand, key: str) -> Errand:
+        return Errand(command, f"demo {key}", self._first_day)
+
+    async def _carry_out(self, errands: Iterable[Errand]) -> None:
+        """Carry out holders' commands in any order: each partition's lane takes its own."""
+        homes: dict[Partition, list[Errand]] = defaultdict(list)
+        for errand in errands:
+            homes[self._engine.partition_of(passbook_of(errand.command))].append(errand)
+        try:
+            done = [self._engine.lane(home).carry_out(some, BRISK) for home, some in homes.items()]
+            refusals = [refusal for refused in await asyncio.gather(*done) for refusal in refused]
+        except LedgerError as error:
+            raise DemoNotLoaded(f"the demo's data could not be entered: {error}") from None
+        if refusals:
+            raise DemoNotLoaded(f"the demo's data could not be entered: {refusals[0].why}")
+
+    async def _administer(self, command: Administration, key: str) -> None:
         reply = await self._engine.administer(command, key)
         if not reply.reason.approves:
             raise DemoNotLoaded(f"the demo's data could not be entered: {reply.reason}")

@@ -31,10 +31,13 @@ _TRIAL_BALANCE = """
 SELECT split_part(account, ':', 1) AS class, count(*) AS accounts, sum(balance)::bigint AS balance
   FROM ledger.balance GROUP BY 1 ORDER BY 1"""
 
+_NEXT = Text("\nTo order cards and vouchers: authz serve --demo tells a token for each role; then authz issue --help")
+
 _CLASSES = {
     "acquirer": "owed to acquirers",
     "hold": "set aside by authorizations",
     "holder": "what holders can spend",
+    "client": "paid in, not yet on cards",
     "expired": "waits to be exchanged",
     "issuer": "vouchers outstanding",
 }
@@ -86,6 +89,7 @@ def show(console: Console, lunch: Lunch, books: Books) -> bool:
     ]
     for good, what in held:
         console.print(Text.assemble(("✓ " if good else "✗ ", "bold green" if good else "bold red"), what))
+    console.print(_NEXT)
     return all(good for good, _ in held)
 
 

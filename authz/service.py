@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -13,8 +13,11 @@ from authz.clock import Now, SimulatedClock
 from authz.collector import spare_the_collector
 from authz.config import AnchorSettings, Config
 from authz.decision.commands import AdoptProgramme
+from authz.decision.issuing.states import Role
 from authz.decision.programme import Programme
 from authz.decision.reference import programme_passbook
+from authz.decision.refused import Refused
+from authz.demo_accounts import DemoAccounts
 from authz.engine.anchoring import Anchoring
 from authz.engine.cards import Cards
 from authz.engine.engine import Engine
@@ -89,6 +92,8 @@ class Service:
         app = application(self.engine, self.metrics, self.issuing, limits)
         self.http = HttpServer(app, config.http_host, config.http_port)
         self.http_port = 0
+        self.demo_tokens: Mapping[Role, str] = {}
+        """What the demo's API is asked with, by role."""
         self._config = config
         self._anchoring = _anchoring(config.anchors, self.engine, now, self.metrics)
         self._tasks: list[asyncio.Task[None]] = []
@@ -102,7 +107,8 @@ class Service:
             if config.mail is None
             else [Outbox(issuer, partition, config.mail, self.metrics) for partition in self.partitions]
         )
-        return open_desks(issuer, self.partitions, production, outboxes, config.api.issuer_token_sha256)
+        applied = self.metrics.order_lines_applied.inc
+        return open_desks(issuer, self.partitions, production, outboxes, config.api.issuer_token_sha256, applied)
 
     async def begin(self, *, demo: bool) -> None:
         """Listen as soon as there is an answer to give: when everything is in place, or at once beside another engine.
@@ -177,12 +183,15 @@ class Service:
         return await self.store.instant_of(self.partitions[0], Seq(1)) or self.now()
 
     async def load_demo(self) -> None:
-        """Enter the demo's data, once. Raises `NotStarted`."""
+        """Enter the demo's data, once, and grant its tokens. Raises `NotStarted`."""
         first_day = (await self.first_instant()).astimezone(FIRST_DAY_ZONE).date()
-        loader = demo_data.DemoLoader(self.engine, self.cards, self.security, first_day)
+        data, accounts = demo_data.read(), DemoAccounts(self.issuing.issuer, first_day)
+        loader = demo_data.DemoLoader(self.engine, self.cards, self.security, first_day, self.contacts)
         try:
-            await loader.load(demo_data.read())
-        except demo_data.DemoNotLoaded as error:
+            await loader.load(data)
+            await accounts.open(data.employer)
+            self.demo_tokens = await accounts.grant(*data.somebody(self.security))
+        except (demo_data.DemoNotLoaded, LedgerError, Refused) as error:
             raise NotStarted(f"{error}; start again") from None
 
     async def _listen(self) -> None:

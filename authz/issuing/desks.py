@@ -1,15 +1,14 @@
 """The desks that issuing is made of, and what they do beside payments: put together over one engine."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from authz.decision.issuing.states import Access, Role
 from authz.issuing.access import Gate
 from authz.issuing.cards import CardDesk, Remakes
 from authz.issuing.clients import Clients
 from authz.issuing.holders import HolderDesk
-from authz.issuing.issuer import HOME, Issuer
+from authz.issuing.issuer import Issuer
 from authz.issuing.orders import Orders
 from authz.issuing.outbox.outbox import Outbox
 from authz.issuing.production import Production
@@ -44,26 +43,6 @@ class Issuing(Struct, frozen=True):
             engine.keep_doing(Renewals(self.issuer, partition).renew, partition)
         for number, outbox in enumerate(self.outboxes):
             engine.keep_doing(outbox.send, Partition(number))
-
-
-async def demo_tokens(issuing: Issuing) -> Mapping[Role, str]:
-    """Grant one token for each role, and return them: the same ones each time.
-
-    Those of an employer, an agent and a holder are the first ones' that there are. Raises as `Gate.grant`.
-    """
-    desks, store = issuing.clients, issuing.issuer.store
-    subjects: dict[Role, Sequence[str]] = {
-        Role.EMPLOYER: [one.id for one in await desks.clients(most=1)],
-        Role.AGENT: [one.id for one in await desks.agents(most=1)],
-        Role.HOLDER: [holder for holder, _ in await store.passbooks(HOME, "", 1)],
-        **{role: [""] for role in (Role.OPERATOR, Role.ISSUER, Role.FINANCE)},
-    }
-    tokens = {}
-    for role, found in subjects.items():
-        for subject in found:
-            access_id = f"demo-{role}-{subject}".rstrip("-")
-            tokens[role] = await issuing.gate.grant(access_id, Access(role, subject), f"demo {access_id}", "demo")
-    return tokens
 
 
 def open_desks(

@@ -40,6 +40,7 @@ def desk(database: Database, tmp_path: Path) -> Iterator[IssuingDesk]:
     asyncio.run(schema.create(database.superuser_url))
     with IssuingDesk(tmp_path, database) as one:
         yield one.open(TUESDAY)
+        one.check_sound()
 
 
 def test_the_very_next_payment_is_refused(desk: IssuingDesk) -> None:

@@ -4,9 +4,8 @@ import pytest
 
 from authz.decision.issuing.states import Role, access_passbook
 from authz.issuing.access import hash_of, token_of
-from authz.issuing.clients import NEWEST
-from authz.issuing.desks import demo_tokens
 from authz.issuing.issuer import HOME
+from authz.issuing.operations import NEWEST
 from authz.service import Service
 from tests.issuing.api.conftest import Server
 from tests.issuing.api.office import Office, fresh_key, person
@@ -78,11 +77,10 @@ def test_an_agent_who_is_dismissed_sees_the_client_no_longer(office: Office) -> 
 
 
 def test_every_role_has_a_token_in_the_demo_and_always_the_same(office: Office, server: Server) -> None:
-    office.new_client()
-    office.made("/v1/agents", {"name": "Agence", "contact": person()})
-    tokens = server.do(demo_tokens(server.service.issuing))
+    tokens = server.service.demo_tokens
     assert set(tokens) == set(Role)
-    assert server.do(demo_tokens(server.service.issuing)) == tokens
+    server.do(server.service.load_demo())
+    assert server.service.demo_tokens == tokens
     assert Office(office.http, tokens[Role.FINANCE]).get("/v1/clients").status_code == 200
     assert Office(office.http, tokens[Role.OPERATOR]).get("/v1/clients").status_code == 403
 

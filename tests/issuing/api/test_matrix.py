@@ -140,9 +140,7 @@ def test_what_hangs_on_ones_own_must_be_ones_own_too(service: Service, world: Wo
         if may(role, method, path) and hangs:
             sent = bodies.get(path.rsplit("/", 1)[-1]) or (lines(person()) if method == "PUT" else None)
             parameters = {"product": "90", "month": "2026-05"}
-            reply = world.callers[role].ask(
-                method, _at(path, mixed), params=parameters, **({"json": sent} if sent else {})
-            )
+            reply = world.callers[role].ask(method, _at(path, mixed), params=parameters, json=sent or None)
             assert reply.status_code == 404, (method, path, reply.text)
             tried += 1
     assert tried >= 3
