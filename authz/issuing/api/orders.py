@@ -50,7 +50,10 @@ class Payment(Sent, frozen=True):
 
 
 class OrderView(Struct, frozen=True):
-    """An order. Costs are cents; `total` is what is to be transferred."""
+    """An order. Costs are cents; `total` is what is to be transferred.
+
+    Its lines are carried out in `chunks`, of which `applied` are; `refused` lines couldn't be.
+    """
 
     id: str
     client: str
@@ -64,6 +67,8 @@ class OrderView(Struct, frozen=True):
     total: Cents
     difference: Difference
     reference: str | None
+    chunks: int
+    applied: int
     refused: int
 
 
@@ -119,6 +124,8 @@ def order_view(order: Order) -> OrderView:
         order.costs.total,
         order.difference,
         order.reference,
+        len(order.chunks),
+        order.applied,
         order.refused,
     )
 
