@@ -40,6 +40,8 @@ from ledger.values import Cents, HolderId
 TARIFF = Tariff(commission=250, card=Cents(300), vat=2_000)
 """2.5 % of the face value, 3 € for a new card, and 20 % VAT on both."""
 OFFERED_HOLDERS, OFFERED_EACH = 100, Cents(20_000)
+OFFERED_UNTIL = date(9999, 12, 31)
+"""Whenever the accounts are opened: a ledger may be years old by then."""
 TERRITORIES = {"apetiz": "FR-75", "pluxee-be": "BE"}
 AGENT = AgentId("A1")
 AGENCY = "Secretariat social de la Seine"
@@ -80,10 +82,10 @@ class DemoAccounts(Struct, frozen=True):
         products = [product.code for product in shipped(employer.programme).products]
         wanted = tuple(Wanted(code, Format.ELECTRONIC, OFFERED_HOLDERS, OFFERED_EACH) for code in products)
         contracts = tuple(Contract(code, Format.ELECTRONIC, TARIFF, offer, self.first_day) for code in products)
-        until, territory = date(self.first_day.year + 1, 12, 31), TERRITORIES[employer.programme]
+        territory = TERRITORIES[employer.programme]
         token = token_of(self.issuer.security, access_id(client, user))
         commands: Mapping[str, Administration] = {
-            "offer": MakeOffer(offer, employer.programme, employer.name, territory, user, wanted, TARIFF, until),
+            "offer": MakeOffer(offer, employer.programme, employer.name, territory, user, wanted, TARIFF, OFFERED_UNTIL),
             "acceptance": AcceptOffer(offer, client),
             "access": GrantAccess(hash_of(token), Access(Role.EMPLOYER, client)),
             "account": OpenClient(client, employer.name, employer.programme, territory, user, contracts),
