@@ -22,7 +22,7 @@ demo: $(READY)
 
 # Every check, then every test; slow fault and soak runs in their short form.
 test: check
-	$(BIN)/pytest -q -n 2
+	$(BIN)/pytest -q -n 3 --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -32,7 +32,7 @@ check: $(READY)
 	$(BIN)/python .ci/lock_is_fresh.py
 
 soak: $(READY)
-	SOAK=1 $(BIN)/pytest -q -n 2 -m soak
+	SOAK=1 $(BIN)/pytest -q -n 2 --dist worksteal -m soak
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

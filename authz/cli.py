@@ -21,7 +21,7 @@ from authz.collector import spare_the_collector
 from authz.config import Config, ConfigInvalid, read
 from authz.database import Embedded, anchors_in
 from authz.engine import schema
-from authz.issue_cli import NotAsked, NotDone, issue, show_faults
+from authz.issue_cli import NotAsked, NotDone
 from authz.issuing.cardfiles import FolderUnusable
 from authz.replay import Difference
 from authz.replay import replay as decide_again
@@ -47,7 +47,7 @@ app = App(
 )
 app.command(cli_keys.keys)
 app.command(cli_keys.vault)
-app.command(issue)
+app.command("authz.issue_cli.app:issue", name="issue", help="Issuing, through the API of an authorizer that runs.")
 
 
 class WrongUse(Exception):
@@ -288,6 +288,8 @@ def _instant(text: str) -> datetime:
 def _report(refused: NotDone) -> int:
     """Say what the API found: every fault of a list, and in one line what that means."""
     if refused.errors:
+        from authz.issue_cli.showing import show_faults  # there already, where something was refused
+
         show_faults(refused.errors, as_json=refused.as_json)
     sys.stderr.write(f"authz: {refused}\n")
     return FINDING

@@ -85,7 +85,9 @@ class DemoAccounts(Struct, frozen=True):
         territory = TERRITORIES[employer.programme]
         token = token_of(self.issuer.security, access_id(client, user))
         commands: Mapping[str, Administration] = {
-            "offer": MakeOffer(offer, employer.programme, employer.name, territory, user, wanted, TARIFF, OFFERED_UNTIL),
+            "offer": MakeOffer(
+                offer, employer.programme, employer.name, territory, user, wanted, TARIFF, OFFERED_UNTIL
+            ),
             "acceptance": AcceptOffer(offer, client),
             "access": GrantAccess(hash_of(token), Access(Role.EMPLOYER, client)),
             "account": OpenClient(client, employer.name, employer.programme, territory, user, contracts),

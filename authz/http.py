@@ -8,14 +8,13 @@ from collections.abc import Generator
 import uvicorn
 from litestar import Litestar, Response, get
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 from msgspec import Struct
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from authz.engine.engine import Engine
-from authz.issuing.api.app import SECURITY, close_bodies, issuing_router
+from authz.issuing.api.app import SECURITY, Description, issuing_router
 from authz.issuing.api.limits import RequestLimits
 from authz.issuing.api.problems import HANDLERS
 from authz.issuing.desks import Issuing
@@ -60,7 +59,7 @@ def application(
         """What the engine counts, for Prometheus."""
         return Response(generate_latest(metrics.registry), media_type=_EXPOSITION)
 
-    app = Litestar(
+    return Litestar(
         [healthz, readyz, exposition, *([] if issuing is None else [issuing_router(issuing, limits)])],
         logging_config=None,
         exception_handlers=HANDLERS,
@@ -68,12 +67,10 @@ def application(
             title="authz",
             version="1",
             path="/schema",
-            render_plugins=[JsonRenderPlugin(path="/")],
+            render_plugins=[Description(path="/")],
             components=Components(security_schemes={SECURITY: SecurityScheme(type="http", scheme="bearer")}),
         ),
     )
-    close_bodies(app.openapi_schema)
-    return app
 
 
 class HttpServer(uvicorn.Server):

@@ -3,22 +3,17 @@
 Exit 0: done, 1: the API refused it, or found errors in a list, 2: wrong use, or no API is reached.
 """
 
-from cyclopts import App
+from authz.issuing.api.problems import Fault
 
-from authz.issue_cli.access import access
-from authz.issue_cli.api import NotAsked, NotDone
-from authz.issue_cli.clients import agent, client
-from authz.issue_cli.holders import holder, requests
-from authz.issue_cli.merchants import merchant
-from authz.issue_cli.offers import offer
-from authz.issue_cli.orders import order
-from authz.issue_cli.runs import run
-from authz.issue_cli.showing import show_faults
 
-__all__ = ["NotAsked", "NotDone", "issue", "show_faults"]
+class NotAsked(Exception):
+    """The API can't be asked: the message says why, and what to do."""
 
-issue = App(
-    name="issue", help="Issuing, through the API of an authorizer that runs: from an order to a card that pays."
-)
-for room in (offer, client, agent, order, requests, holder, run, merchant, access):
-    issue.command(room)
+
+class NotDone(Exception):
+    """The API refused, and nothing was changed. `errors` is every fault in a list, `as_json` how to tell them."""
+
+    def __init__(self, said: str, errors: tuple[Fault, ...] = (), *, as_json: bool = False) -> None:
+        super().__init__(said)
+        self.errors = errors
+        self.as_json = as_json

@@ -18,8 +18,9 @@ import msgspec
 from cyclopts import Parameter
 
 from authz.decision.issuing.states import LINES_MAX
+from authz.issue_cli import NotAsked, NotDone
 from authz.issuing.api.pages import PAGE_MAX, Page
-from authz.issuing.api.problems import KEY_HEADER, Fault, Problem
+from authz.issuing.api.problems import KEY_HEADER, Problem
 from authz.security.keys import masked
 from authz.security.master import read_private
 from authz.security.module import SecurityError
@@ -37,19 +38,6 @@ PAGES_MAX = LINES_MAX // PAGE_MAX
 """Pages of a list: no list is longer than an order's lines."""
 
 T = TypeVar("T")
-
-
-class NotAsked(Exception):
-    """The API can't be asked: the message says why, and what to do."""
-
-
-class NotDone(Exception):
-    """The API refused, and nothing was changed. `errors` is every fault in a list, `as_json` how to tell them."""
-
-    def __init__(self, said: str, errors: tuple[Fault, ...] = (), *, as_json: bool = False) -> None:
-        super().__init__(said)
-        self.errors = errors
-        self.as_json = as_json
 
 
 @Parameter(name="*")

@@ -6,8 +6,9 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from authz.decision.issuing.states import Format
+from authz.issue_cli import NotAsked
 from authz.issue_cli.amounts import Euros, PerCent, hundredths
-from authz.issue_cli.api import Api, Ask, NotAsked, Write
+from authz.issue_cli.api import Api, Ask, Write
 from authz.issue_cli.clients import Contact, show_account
 from authz.issue_cli.showing import Facts, show_list, show_one
 from authz.issuing.api.clients import ClientView

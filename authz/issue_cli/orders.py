@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from authz.decision.issuing.states import OrderStatus
+from authz.issue_cli import NotAsked, NotDone
 from authz.issue_cli.amounts import Euros
-from authz.issue_cli.api import Api, Ask, NotAsked, NotDone, Write
+from authz.issue_cli.api import Api, Ask, Write
 from authz.issue_cli.showing import Facts, show_list, show_one
 from authz.issuing.api.orders import Confirmation, InvoiceView, LineView, OrderView, Payment, RecapView
 from authz.issuing.api.upload import MEDIA

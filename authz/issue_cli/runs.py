@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
-from authz.issue_cli.api import Api, Ask, NotAsked, Write
+from authz.issue_cli import NotAsked
+from authz.issue_cli.api import Api, Ask, Write
 from authz.issue_cli.showing import Facts, show_list, show_one
 from authz.issuing.api.runs import RunView
 from ledger.printing import instant

@@ -1,16 +1,18 @@
 """All of /v1 as one router."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from litestar import Router
 from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
-from litestar.openapi.spec import Components, OpenAPI
+from litestar.openapi.plugins import JsonRenderPlugin
 
 from authz.issuing.api import access, client_holders, clients, holders, merchants, offers, orders, requests, runs
 from authz.issuing.api.auth import AnyConnection, Door, provide_write
 from authz.issuing.api.fields import Sent
 from authz.issuing.api.limits import RequestLimits
+from authz.issuing.api.problems import AnyRequest
 from authz.issuing.api.upload import Uploads
 from authz.issuing.desks import Issuing
 
@@ -97,9 +99,16 @@ def issuing_router(issuing: Issuing, limits: RequestLimits) -> Router:
     )
 
 
-def close_bodies(description: OpenAPI) -> None:
-    """Have the description say of every body that it takes nothing else: Litestar doesn't see that of a struct."""
-    closed = {one.__name__ for one in Sent.__subclasses__()}
-    for schema in (description.components or Components()).schemas.values():
-        if schema.title in closed:
-            schema.additional_properties = False
+class Description(JsonRenderPlugin):
+    """Serves the description, which says of every body that it takes nothing else: Litestar doesn't see that itself.
+
+    It is made when it is first asked for: to make it takes a good part of a start.
+    """
+
+    def render(self, request: AnyRequest, openapi_schema: dict[str, Any]) -> bytes:
+        """Close the bodies, and write it as JSON."""
+        closed = {one.__name__ for one in Sent.__subclasses__()}
+        for schema in openapi_schema["components"]["schemas"].values():
+            if schema.get("title") in closed:
+                schema["additionalProperties"] = False
+        return super().render(request, openapi_schema)
