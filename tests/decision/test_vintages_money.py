@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from authz.decision import vintages
+from authz.decision import holds, vintages
 from authz.decision.calendar import local_day
 from authz.decision.commands import (
     Administration,
@@ -30,7 +30,7 @@ from authz.decision.reference import Merchant
 from authz.decision.refused import NothingDue, Refused
 from authz.decision.standing import Effect
 from ledger import accounts
-from ledger.values import Cents, Lot
+from ledger.values import Cents, Lot, Purse
 from tests.decision.history import REFUNDING, History
 from tests.decision.world import (
     BISTROT,
@@ -305,6 +305,12 @@ def test_what_is_said_to_be_due_is(country: Country, life: Sequence[Happening]) 
             assert living.sweep(kind) is not None
 
 
+def _seen(living: Life) -> Purse:
+    """The purse as the next decision sees it: without lapsed holds that are too old to be named, empty as they are."""
+    today = holds.over_everywhere(living.history.instant)
+    return holds.lapse(HOLDER, living.history.position, today)[0].purse
+
+
 @given(countries, unswept_lives, st.data())
 @settings(max_examples=150)
 def test_whether_the_sweep_came_by_changes_no_answer_and_no_money(
@@ -321,7 +327,7 @@ def test_whether_the_sweep_came_by_changes_no_answer_and_no_money(
         living.sweep(LapseHolds)
         living.sweep(ExpireLots)
     assert +swept.history.balances == +alone.history.balances
-    assert swept.history.position.purse == alone.history.position.purse
+    assert _seen(swept) == _seen(alone)
     assert swept.history.position.reactivations == alone.history.position.reactivations
 
 
@@ -338,7 +344,7 @@ def test_what_is_due_may_be_done_in_any_order(
     for living, kinds in ((one, (LapseHolds, ExpireLots, ForfeitLots)), (other, (*order, *order))):
         for kind in kinds:
             living.sweep(kind)
-    assert one.history.position.purse == other.history.position.purse
+    assert _seen(one) == _seen(other)
     assert +one.history.balances == +other.history.balances
 
 
