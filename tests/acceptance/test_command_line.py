@@ -16,7 +16,7 @@ from tests.conftest import Database
 
 WRONG_USE = 2
 SINCE_READY = timedelta(seconds=5)
-_KINDS = "SELECT kind, count(*) FROM ledger.journal WHERE kind NOT IN ('reminder', 'walk') GROUP BY kind ORDER BY kind"
+_KINDS = "SELECT kind, count(*) FROM ledger.journal WHERE kind NOT IN ('followed', 'reminder', 'walk') GROUP BY kind ORDER BY kind"
 
 
 def serve(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -85,7 +85,7 @@ def test_the_demo_keys_are_warned_of(authorizer: Authorizer) -> None:
 
 
 def loaded(database: Database) -> list[tuple[object, ...]]:
-    """What the demo's data comes to: cards, loads, and every account. What the day's walk did isn't of it."""
+    """What the demo's data comes to: cards, loads, and every account. What was done beside it isn't of it."""
     return [
         *map(tuple, rows(database.url, "SELECT count(*), count(DISTINCT last4) FROM authz.vault")),
         *map(tuple, rows(database.url, _KINDS)),
