@@ -16,7 +16,10 @@ from tests.conftest import Database
 
 WRONG_USE = 2
 SINCE_READY = timedelta(seconds=5)
-_KINDS = "SELECT kind, count(*) FROM ledger.journal WHERE kind NOT IN ('followed', 'reminder', 'walk') GROUP BY kind ORDER BY kind"
+_KINDS = (
+    "SELECT kind, count(*) FROM ledger.journal"
+    " WHERE kind NOT IN ('followed', 'reminder', 'walk') GROUP BY kind ORDER BY kind"
+)
 
 
 def serve(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
