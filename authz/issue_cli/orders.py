@@ -6,7 +6,6 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
-from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -26,20 +25,6 @@ order = App(name="order", help="Orders: uploaded, looked over, confirmed, paid, 
 
 Client = Annotated[str, Parameter(help="The client's account.")]
 Order = Annotated[str, Parameter(help="The order's id.", show_default=False)]
-
-
-class Watched(Struct, frozen=True):
-    """How far an order is. `chunks` are its parts, `applied` those of them that are carried out."""
-
-    status: OrderStatus
-    lines: int
-    refused: int
-    chunks: int = 0
-    applied: int = 0
-
-
-class _WatchedRecap(Struct, frozen=True):
-    order: Watched
 
 
 @order.command
@@ -202,15 +187,14 @@ def watch(
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
         task = bar.add_task("carried out", total=None)
-        while (now := api.read(path, _WatchedRecap).order).status is OrderStatus.PAID:
+        while (now := api.read(path, RecapView).order).status is OrderStatus.PAID:
             if time.monotonic() > deadline:
                 raise NotDone(f"the order isn't carried out within {within_s:g} s")
-            bar.update(task, total=now.chunks or None, completed=now.applied)
+            bar.update(task, total=now.chunks, completed=now.applied)
             time.sleep(POLL_S)
         if now.status is not OrderStatus.DONE:
             raise NotDone(f"the order is {now.status}: only a paid one is carried out")
-        made = api.read(path, RecapView).order
-    _show(ask, made)
+    _show(ask, now)
 
 
 def _content(file: Path) -> bytes:
