@@ -14,34 +14,29 @@ from authz.decision.issuing.commands import (
     AnswerRequest,
     AskRequest,
     FinishRequest,
-    NoteFollowed,
     RemakeCard,
 )
 from authz.decision.issuing.states import (
     CardRequest,
     ClientId,
-    Followed,
     RequestId,
     RequestKind,
     RequestStatus,
-    follower_passbook,
     request_passbook,
 )
 from authz.decision.position import Card, CardId, CardStatus, Position
 from authz.decision.programme import Programme
 from authz.decision.refused import CardIssued, CardUnknown, HolderUnknown, Refused
-from authz.engine.passbooks import decode_state
 from authz.issuing.cardmaking import make_cards
-from authz.issuing.issuer import PAGE_MAX, Issuer, NotThere, require_done
+from authz.issuing.following import Follower, window
+from authz.issuing.issuer import PAGE_MAX, Issuer, NotThere
 from authz.issuing.names import new_id
-from ledger.store import EVENTS_A_CALL_MAX, HOLDERS_WINDOW_SEQS_MAX
 from ledger.values import HolderId, Partition, Seq
 
 Opposition = Literal["lost", "stolen", "fraud"]
 """Why a holder stops a card."""
 CardAdministration = ActivateCard | StopCard | LiftOnlineLock
 
-_FOLLOWER = "remakes"
 _VALIDATING = tuple(str(one.__struct_config__.tag) for one in (AskRequest, AnswerRequest))
 """Kinds of records by which a request may come to be validated."""
 
@@ -203,22 +198,18 @@ class Remakes:
     def __init__(self, issuer: Issuer, partition: Partition) -> None:
         self._issuer = issuer
         self._partition = partition
+        self._follower = Follower(issuer, partition, "remakes")
 
     async def remake(self) -> None:
         """Go as far as the journal goes. Raises what the store, the lane and `make_cards` raise."""
-        store = self._issuer.store
-        after, last = await self._noted(), (await store.fence(self._partition)).head
+        after, last = await self._follower.noted() or Seq(0), self._follower.head()
         while after < last:
-            through = Seq(min(after + HOLDERS_WINDOW_SEQS_MAX, last))
-            async with self._issuer.engine.lane(self._partition).turn():
-                found = await store.events(self._partition, _VALIDATING, after, through, EVENTS_A_CALL_MAX)
-            if len(found) == EVENTS_A_CALL_MAX:
-                through = found[-1].seq
+            async with self._follower.lane.turn():
+                after, found = await window(self._issuer, self._partition, _VALIDATING, after, last)
             for passbook in dict.fromkeys(one.holder for one in found):
                 await self._finish(passbook)
-            if found or through < last:  # what has nothing in it is soon followed again
-                await self._note(through)
-            after = through
+            if found or after < last:  # what has nothing in it is soon followed again
+                await self._follower.note(after)
 
     async def _finish(self, passbook: HolderId | None) -> None:
         assert passbook is not None, "a request has a passbook"
@@ -228,13 +219,3 @@ class Remakes:
         if self._issuer.engine.partition_of(request.holder) == self._partition:
             with contextlib.suppress(Refused):  # it stays validated, for people to look at
                 await carry_out(self._issuer, request, by="")
-
-    async def _noted(self) -> Seq:
-        passbook = follower_passbook(_FOLLOWER)
-        line = (await self._issuer.store.newest(self._partition, [passbook])).get(passbook)
-        state = None if line is None else decode_state(passbook, line.position)
-        return state.through if isinstance(state, Followed) else Seq(0)
-
-    async def _note(self, through: Seq) -> None:
-        note, key = NoteFollowed(_FOLLOWER, through), f"{_FOLLOWER} {self._partition} {through}"
-        require_done((await self._issuer.engine.administer_in(self._partition, note, key)).reason)

@@ -3,10 +3,9 @@
 A list is taken whole or not at all. Every error is told by the line of the file it stands in.
 """
 
-import asyncio
 import math
 import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from hashlib import blake2b
@@ -17,7 +16,6 @@ from msgspec.structs import replace
 
 from authz.decision.issuing.needs import needs_card
 from authz.decision.issuing.states import ClientId, Difference, Order, OrderId, OrderLine, OrderStatus, order_passbook
-from authz.decision.position import Position
 from authz.decision.programme import Product, Programme, limits_on
 from authz.engine.passbooks import decode_state
 from authz.issuing.chunks import each, in_turns
@@ -26,8 +24,7 @@ from authz.issuing.issuer import HOME, PAGE_MAX, Issuer
 from authz.issuing.sheets.columns import Column
 from authz.issuing.sheets.faults import ERRORS_MAX, Fault, RowError, Wrong, said
 from authz.issuing.sheets.rows import Row
-from ledger.store import HOLDERS_A_CALL_MAX
-from ledger.values import Cents, HolderId, Partition, Seq
+from ledger.values import Cents, HolderId, Seq
 
 COUNTED = frozenset({OrderStatus.PAID, OrderStatus.DONE})
 """Orders whose vouchers count on what a holder may be loaded with in a year."""
@@ -158,20 +155,8 @@ async def with_cards(issuer: Issuer, rules: Programme, lines: Sequence[OrderLine
 
 async def who_needs_cards(issuer: Issuer, rules: Programme, holders: Sequence[HolderId]) -> frozenset[HolderId]:
     """Look at holders' newest lines for those who need a card of a programme now. Raises `LedgerError`."""
-    day, needing = issuer.day(rules.id), set[HolderId]()
-    places = defaultdict[Partition, list[HolderId]](list)
-    for holder in holders:
-        places[issuer.engine.partition_of(holder)].append(holder)
-    for partition, some in places.items():
-        for first in range(0, len(some), HOLDERS_A_CALL_MAX):
-            names = some[first : first + HOLDERS_A_CALL_MAX]
-            found = await issuer.store.newest(partition, names)
-            for holder in names:
-                state = decode_state(holder, found[holder].position) if holder in found else None
-                if needs_card(state if isinstance(state, Position) else None, rules, day):
-                    needing.add(holder)
-            await asyncio.sleep(0)
-    return frozenset(needing)
+    day, positions = issuer.day(rules.id), issuer.positions(holders)
+    return frozenset([holder async for holder, position in positions if needs_card(position, rules, day)])
 
 
 async def difference(issuer: Issuer, others: Sequence[Order], lines: Sequence[OrderLine]) -> Difference:

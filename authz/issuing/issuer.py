@@ -1,21 +1,25 @@
 """What every desk of issuing works with: commands go to the engine, states come from the ledger's newest lines."""
 
-from collections.abc import Sequence
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime
 
 from authz.clock import Now
 from authz.decision.calendar import local_day
-from authz.decision.commands import Administration
+from authz.decision.commands import Administration, Command
 from authz.decision.outcomes import Reason, State
 from authz.decision.position import Position
 from authz.decision.programme import Programme
 from authz.engine.cards import Cards
 from authz.engine.engine import Engine
+from authz.engine.identities import command_key
 from authz.engine.passbooks import decode_state
+from authz.engine.work import decode_inputs
 from authz.issuing.contacts import Contacts
 from authz.programmes import shipped
 from authz.security.module import SecurityModule
-from ledger.store import LedgerError, Store
+from ledger.store import HOLDERS_A_CALL_MAX, LedgerError, Store
 from ledger.values import HolderId, Partition
 
 HOME = Partition(0)
@@ -81,17 +85,35 @@ class Issuer:
         """
         require_done((await self.engine.administer(command, key, by)).reason)
 
-    async def state(self, passbook: HolderId) -> State | None:
+    async def state(self, passbook: HolderId, partition: Partition = HOME) -> State | None:
         """Read the newest line of a passbook that isn't a holder's. Raises `LedgerError`."""
-        line = (await self.store.newest(HOME, [passbook])).get(passbook)
+        line = (await self.store.newest(partition, [passbook])).get(passbook)
         return None if line is None else decode_state(passbook, line.position)
 
     async def position(self, holder: HolderId) -> Position | None:
         """Read a holder's newest line. Raises `LedgerError`."""
-        partition = self.engine.partition_of(holder)
-        line = (await self.store.newest(partition, [holder])).get(holder)
-        state = None if line is None else decode_state(holder, line.position)
+        state = await self.state(holder, self.engine.partition_of(holder))
         return state if isinstance(state, Position) else None
+
+    async def positions(self, holders: Sequence[HolderId]) -> AsyncIterator[tuple[HolderId, Position | None]]:
+        """Read many holders' newest lines, partition by partition, a few in a turn. Raises `LedgerError`."""
+        places = defaultdict[Partition, list[HolderId]](list)
+        for holder in holders:
+            places[self.engine.partition_of(holder)].append(holder)
+        for partition, mine in places.items():
+            for first in range(0, len(mine), HOLDERS_A_CALL_MAX):
+                some = mine[first : first + HOLDERS_A_CALL_MAX]
+                lines = await self.store.newest(partition, some)
+                for holder in some:
+                    state = decode_state(holder, lines[holder].position) if holder in lines else None
+                    yield holder, state if isinstance(state, Position) else None
+                await asyncio.sleep(0)
+
+    async def done(self, key: str) -> Command | None:
+        """Find the command that was carried out under a key, in every partition. Raises `LedgerError`."""
+        identity = command_key(key).identity
+        stored = (await self.store.find(HOME, [identity])).get(identity)
+        return None if stored is None else decode_inputs(stored.request).command
 
     async def named(self, prefix: str, after: str = "", most: int = PAGE_MAX) -> Sequence[tuple[HolderId, State]]:
         """Walk over the passbooks whose names begin with `prefix`, behind the name `after`. Raises `LedgerError`."""

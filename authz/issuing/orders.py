@@ -32,8 +32,6 @@ from authz.decision.issuing.states import (
 )
 from authz.decision.programme import Product, Programme
 from authz.decision.refused import NoContract, Refused
-from authz.engine.identities import command_key
-from authz.engine.work import decode_inputs
 from authz.issuing import chunks, drafting
 from authz.issuing.chunks import Filled
 from authz.issuing.drafting import STANDING
@@ -239,12 +237,8 @@ class Orders:
 
     async def _done(self, key: str) -> DraftOrder | None:
         """Find the draft that was made under a key. Raises `KeyReused` where something else was done under it."""
-        identity = command_key(key).identity
-        stored = (await self._issuer.store.find(HOME, [identity])).get(identity)
-        if stored is None:
-            return None
-        command = decode_inputs(stored.request).command
-        if not isinstance(command, DraftOrder):
+        command = await self._issuer.done(key)
+        if not isinstance(command, DraftOrder | None):
             raise KeyReused
         return command
 

@@ -32,16 +32,15 @@ from authz.decision.issuing.states import (
     client_passbook,
     run_passbook,
 )
-from authz.decision.position import CardId, Position
+from authz.decision.position import CardId
 from authz.decision.refused import Refused
 from authz.engine.cards import CARDS_A_QUERY_MAX, NumberedCard
-from authz.engine.identities import command_key
-from authz.engine.passbooks import decode_state
 from authz.engine.work import decode_inputs
 from authz.issuing.cardfiles import Addressee, CardFiles, CardLine, CardRecipients, FileKind, PinLine
+from authz.issuing.following import window
 from authz.issuing.issuer import HOME, Issuer, KeyReused, NotNow, NotThere
 from authz.security.module import PinUnknown
-from ledger.store import EVENTS_A_CALL_MAX, HOLDERS_A_CALL_MAX, HOLDERS_WINDOW_SEQS_MAX, Event
+from ledger.store import Event
 from ledger.values import HolderId, Partition, Seq
 
 CARDS_A_TURN = 25
@@ -180,11 +179,9 @@ class Production:
 
     async def _done(self, key: str) -> Run | None:
         """Find the run that was made, or taken a step, under a key. Raises `KeyReused`."""
-        identity = command_key(key).identity
-        stored = (await self._issuer.store.find(HOME, [identity])).get(identity) if key else None
-        if stored is None:
-            return None
-        match decode_inputs(stored.request).command:
+        match await self._issuer.done(key) if key else None:
+            case None:
+                return None
             case StartRun(run=Run(number=number)) | MoveRun(number=number):
                 return await self._run(number)
             case _:
@@ -235,13 +232,10 @@ class Production:
 
     async def _events(self, partition: Partition, after: Seq, through: Seq) -> AsyncIterator[Event]:
         """Go through what concerns runs in a partition, `after` < seq <= `through`."""
-        store = self._issuer.store
         while after < through:
-            until = Seq(min(after + HOLDERS_WINDOW_SEQS_MAX, through))
-            events = await store.events(partition, _KINDS, after, until, EVENTS_A_CALL_MAX)
+            after, events = await window(self._issuer, partition, _KINDS, after, through)
             for event in events:
                 yield event
-            after = until if len(events) < EVENTS_A_CALL_MAX else events[-1].seq
 
     async def _card_lines(self, cards: Sequence[CardId]) -> AsyncIterator[CardLine]:
         async for one, to in self._addressed(cards):
@@ -269,27 +263,20 @@ class Production:
                     await asyncio.sleep(0)
 
     async def _addressees(self, cards: Iterable[NumberedCard]) -> Mapping[HolderId, Addressee]:
-        homes = {card.holder: card.partition for card in cards}
-        people = await self._issuer.contacts.find(list(homes))
-        territories = await self._territories(homes)
+        holders = list({card.holder: None for card in cards})
+        people = await self._issuer.contacts.find(holders)
+        territories = await self._territories(holders)
         addressees: dict[HolderId, Addressee] = {}
-        for holder in homes:
+        for holder in holders:
             person = people.get(holder)
             names = ("", "", "") if person is None else (person.first_name, person.last_name, person.language)
             addressees[holder] = Addressee(*names, territories.get(holder, ""))
         return addressees
 
-    async def _territories(self, homes: Mapping[HolderId, Partition]) -> Mapping[HolderId, str]:
+    async def _territories(self, holders: Sequence[HolderId]) -> Mapping[HolderId, str]:
         """Find where the clients have the cards sent of those holders who have one."""
-        employers: dict[HolderId, str] = {}
-        for partition in set(homes.values()):
-            mine = [holder for holder, home in homes.items() if home == partition]
-            for first in range(0, len(mine), HOLDERS_A_CALL_MAX):
-                lines = await self._issuer.store.newest(partition, mine[first : first + HOLDERS_A_CALL_MAX])
-                for holder, line in lines.items():
-                    position = decode_state(holder, line.position)
-                    if isinstance(position, Position):
-                        employers[holder] = position.employer
+        positions = self._issuer.positions(holders)
+        employers = {holder: position.employer async for holder, position in positions if position is not None}
         territories: dict[str, str] = {}
         for employer in set(employers.values()):
             client = await self._issuer.state(client_passbook(ClientId(employer)))

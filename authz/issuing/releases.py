@@ -12,34 +12,29 @@ from datetime import date
 
 from msgspec import Struct
 
-from authz.decision.issuing.commands import Fulfil, NewCard, NoteApplied, NoteFollowed, PayOrder
+from authz.decision.issuing.commands import Fulfil, NewCard, NoteApplied, PayOrder
 from authz.decision.issuing.lots_of_orders import LotOfOrder, lot_of
 from authz.decision.issuing.states import (
     Client,
-    Followed,
     Order,
     OrderLine,
     client_passbook,
-    follower_passbook,
 )
-from authz.decision.outcomes import State
 from authz.decision.programme import Product, Programme
-from authz.engine.bulk import BEGIN_AGAIN_EVERY_S, BRISK, Errand, Interrupted, Lane
-from authz.engine.passbooks import decode_state
+from authz.engine.bulk import BEGIN_AGAIN_EVERY_S, BRISK, Errand
 from authz.engine.work import decode_inputs
 from authz.issuing import chunks
 from authz.issuing.cardmaking import make_cards
 from authz.issuing.drafting import who_needs_cards
+from authz.issuing.following import PASSED_A_NOTE, Follower, window
 from authz.issuing.issuer import Issuer
 from authz.issuing.orders import spread
-from ledger.store import EVENTS_A_CALL_MAX, HOLDERS_WINDOW_SEQS_MAX, Event
+from ledger.store import Event
 from ledger.values import HolderId, Partition, Seq
 
 PAYMENT = str(PayOrder.__struct_config__.tag)
 CARDS_A_TURN = 50
 """Cards that are made before the lane rests."""
-PASSED_A_NOTE = 16 * HOLDERS_WINDOW_SEQS_MAX
-"""Records without a payment of an order, behind which it is noted how far they were followed."""
 
 
 class Release(Struct, frozen=True, gc=False):
@@ -67,7 +62,7 @@ class Releases:
         self._issuer = issuer
         self._partition = partition
         self._applied = applied
-        self._name = f"orders {partition}"
+        self._follower = Follower(issuer, partition, f"orders {partition}", BRISK)
         self._through = Seq(0)
         self._alone = asyncio.Lock()
 
@@ -82,29 +77,17 @@ class Releases:
     async def release(self) -> None:
         """Carry out the lines of every order that is paid. Raises `LedgerError`: what was done until then is done."""
         async with self._alone:
-            fence = self._issuer.engine.acknowledged().get(self._partition)
-            if fence is None:
-                raise Interrupted
-            noted = await self._noted()
+            head = self._follower.head()
+            noted = await self._follower.noted() or Seq(0)
             after = self._through = max(self._through, noted)
-            while after < fence.head:
-                through = Seq(min(after + HOLDERS_WINDOW_SEQS_MAX, fence.head))
-                events = await self._issuer.store.events(self._partition, (PAYMENT,), after, through, EVENTS_A_CALL_MAX)
+            while after < head:
+                after, events = await window(self._issuer, self._partition, (PAYMENT,), after, head)
                 for event in events:
                     await self._carry_out(event)
-                after = events[-1].seq if len(events) == EVENTS_A_CALL_MAX else through
                 if events or after - noted >= PASSED_A_NOTE:
-                    await self._note(after)
+                    await self._follower.note(after)
                     noted = after
                 self._through = after
-
-    async def _noted(self) -> Seq:
-        state = await self._state(follower_passbook(self._name))
-        return state.through if isinstance(state, Followed) else Seq(0)
-
-    async def _note(self, through: Seq) -> None:
-        day = self._issuer.instant.date()
-        await self._lane().carry_out([Errand(NoteFollowed(self._name, through), f"{self._name} {through}", day)], BRISK)
 
     async def _carry_out(self, event: Event) -> None:
         """Carry out what one payment releases here."""
@@ -116,8 +99,8 @@ class Releases:
             await self._apply(release, number, lines)
 
     async def _begun(self, payment: PayOrder, paid_on: date) -> Release:
-        order = await self._state(payment.passbook)
-        client = await self._state(client_passbook(payment.client))
+        order = await self._issuer.state(payment.passbook, self._partition)
+        client = await self._issuer.state(client_passbook(payment.client), self._partition)
         assert isinstance(order, Order), "it was paid"
         assert isinstance(client, Client), "it has ordered"
         rules = self._issuer.programme(client.programme)
@@ -137,7 +120,7 @@ class Releases:
         cards = await self._cards(release, [line.holder for line in lines if line.card])
         lot = lot_of(release.product, release.order.month, self._issuer.day(release.rules.id))
         errands = [_fulfilment(release, line, lot, cards.get(line.holder)) for line in lines]
-        refusals = await self._lane().carry_out(errands, BRISK)
+        refusals = await self._follower.lane.carry_out(errands, BRISK)
         self._applied(len(lines) - len(refusals))
         others = [one for one in await self._issuer.store.partitions() if one != self._partition]
         for partition in (*others, self._partition):
@@ -147,21 +130,14 @@ class Releases:
 
     async def _cards(self, release: Release, holders: Sequence[HolderId]) -> Mapping[HolderId, NewCard]:
         """Make cards for those who need one still: another order may have brought one since this one was drafted."""
-        async with self._lane().turn(BRISK):
+        async with self._follower.lane.turn(BRISK):
             needing = sorted(await who_needs_cards(self._issuer, release.rules, holders))
         made: dict[HolderId, NewCard] = {}
         for first in range(0, len(needing), CARDS_A_TURN):
             wanted = dict.fromkeys(needing[first : first + CARDS_A_TURN], release.purpose)
-            async with self._lane().turn(BRISK):
+            async with self._follower.lane.turn(BRISK):
                 made.update(await make_cards(self._issuer, release.rules.id, wanted))
         return made
-
-    def _lane(self) -> Lane:
-        return self._issuer.engine.lane(self._partition)
-
-    async def _state(self, passbook: HolderId) -> State | None:
-        line = (await self._issuer.store.newest(self._partition, [passbook])).get(passbook)
-        return None if line is None else decode_state(passbook, line.position)
 
 
 def _fulfilment(release: Release, line: OrderLine, lot: LotOfOrder, card: NewCard | None) -> Errand:

@@ -8,15 +8,15 @@ what was done; that a month is through is a record.
 from collections.abc import Sequence
 from datetime import date
 
-from authz.decision.issuing.commands import NoteFollowed, RemakeCard
+from authz.decision.issuing.commands import RemakeCard
 from authz.decision.issuing.needs import ENDS_SOON_MONTHS, months_left, needs_card
-from authz.decision.issuing.states import follower_passbook
 from authz.decision.position import Card, CardId, CardStatus, Position
 from authz.engine.bulk import Errand
 from authz.engine.passbooks import decode_state
 from authz.issuing.cardmaking import make_cards
 from authz.issuing.cards import remake_key
-from authz.issuing.issuer import Issuer, require_done
+from authz.issuing.following import Follower
+from authz.issuing.issuer import Issuer
 from authz.programmes import SHIPPED
 from ledger.store import Line
 from ledger.values import HolderId, Partition
@@ -42,20 +42,12 @@ class Renewals:
         month = f"renewals {day:%Y-%m}"
         if self._through == month:
             return
-        if not await self._is_noted(month):
+        walker = Follower(self._issuer, self._partition, month)
+        if await walker.noted() is None:
             if not await self._walk(day):
                 return
-            await self._note(month)
+            await walker.note(walker.head())
         self._through = month
-
-    async def _is_noted(self, month: str) -> bool:
-        passbook = follower_passbook(month)
-        return passbook in await self._issuer.store.newest(self._partition, [passbook])
-
-    async def _note(self, month: str) -> None:
-        through = (await self._issuer.store.fence(self._partition)).head
-        note = NoteFollowed(month, through)
-        require_done((await self._issuer.engine.administer_in(self._partition, note, f"{month} {through}")).reason)
 
     async def _walk(self, day: date) -> bool:
         """Come by everybody. False: there is nobody, and nothing is noted of that."""

@@ -10,7 +10,7 @@ from authz.decision.issuing.states import CardRequest, ClientId, RequestId, Requ
 from authz.decision.outcomes import Reason
 from authz.decision.position import Card, CardId, CardStatus
 from authz.decision.refused import CardNotInactive, CardStopped, RequestAnswered
-from authz.issuing import cards
+from authz.issuing import cards, following
 from authz.issuing.cards import CardSucceeded, Opposition, PinOfDeadCard, Remakes
 from authz.issuing.issuer import KeyReused, NotThere
 from ledger.store import Unavailable
@@ -264,8 +264,8 @@ class TestBehindTheJournal:
             for number in range(1, 5):
                 with pytest.raises(Unavailable):
                     await remade(office, CardId(f"c{number}"), holder_of(number), key=f"k{number}")
-        monkeypatch.setattr(cards, "HOLDERS_WINDOW_SEQS_MAX", 3)
-        monkeypatch.setattr(cards, "EVENTS_A_CALL_MAX", 1)
+        monkeypatch.setattr(following, "HOLDERS_WINDOW_SEQS_MAX", 3)
+        monkeypatch.setattr(following, "EVENTS_A_CALL_MAX", 1)
         await Remakes(office.issuer, MAIN).remake()
         assert {one.status for one in await office.cards.requests(E1)} == {RequestStatus.DONE}
 

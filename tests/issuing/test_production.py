@@ -20,7 +20,7 @@ from authz.decision.commands import CardId, Enrol, IssueCard, StopCard
 from authz.decision.issuing.commands import AnswerRequest, AskRequest, OpenClient, RemakeCard
 from authz.decision.issuing.states import ClientId, ContactId, RequestId, RequestKind, Run, RunStatus
 from authz.decision.refused import Refused
-from authz.issuing import cardfiles, production
+from authz.issuing import cardfiles, following, production
 from authz.issuing.cardfiles import (
     Addressee,
     CardFiles,
@@ -198,8 +198,8 @@ class TestTheCardFile:
         self, shop: Workshop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(production, "RUN_CARDS_MAX", 3)
-        monkeypatch.setattr(production, "EVENTS_A_CALL_MAX", 2)
-        monkeypatch.setattr(production, "HOLDERS_WINDOW_SEQS_MAX", 5)
+        monkeypatch.setattr(following, "EVENTS_A_CALL_MAX", 2)
+        monkeypatch.setattr(following, "HOLDERS_WINDOW_SEQS_MAX", 5)
         cards = await shop.issue(*range(8))
         runs = [await shop.production.start(BY) for _ in range(4)]
         assert runs[3] is None

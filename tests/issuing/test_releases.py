@@ -189,7 +189,7 @@ async def test_it_begins_as_soon_as_an_order_is_paid(desk: Desk) -> None:
 async def test_a_long_journal_without_orders_is_not_walked_twice(
     world: World, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("authz.issuing.releases.HOLDERS_WINDOW_SEQS_MAX", 4)
+    monkeypatch.setattr("authz.issuing.following.HOLDERS_WINDOW_SEQS_MAX", 4)
     monkeypatch.setattr("authz.issuing.releases.PASSED_A_NOTE", 4)
     await desk.release()
     noted = len(kinds(world, "followed"))

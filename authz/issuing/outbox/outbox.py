@@ -12,24 +12,19 @@ from datetime import datetime
 from msgspec import Struct
 
 from authz import logs
-from authz.decision.issuing.commands import NoteFollowed
-from authz.decision.issuing.states import Followed, follower_passbook
-from authz.engine.bulk import Errand, Interrupted
-from authz.engine.passbooks import decode_state
 from authz.issuing.contacts import Person
+from authz.issuing.following import PASSED_A_NOTE, Follower, window
 from authz.issuing.issuer import Issuer
 from authz.issuing.outbox.letters import Letter, written
 from authz.issuing.outbox.occasions import KINDS, LOW, PAYMENTS, Occasions
 from authz.issuing.outbox.sending import Line, Post, ServerDown, SmtpPost, Undeliverable, addressed
 from authz.issuing.outbox.settings import MailSettings
 from authz.metrics import Metrics
-from ledger.store import EVENTS_A_CALL_MAX, HOLDERS_WINDOW_SEQS_MAX, Event
+from ledger.store import Event
 from ledger.values import Partition, Seq
 
 RECORDS_A_NOTE = 32
 """Records about which letters are sent before it is noted how far: so many are told again after a kill."""
-PASSED_A_NOTE = 16 * HOLDERS_WINDOW_SEQS_MAX
-"""Records that call for no letter, behind which it is noted how far they were followed."""
 LETTERS_A_CONNECTION_MAX = 50
 """Letters over one connection: servers end those that go on and on."""
 LETTERS_A_SECOND_MAX = 20
@@ -73,7 +68,7 @@ class Outbox:
         self._post = post or SmtpPost(settings)
         self._pause_s = 1 / letters_a_second_max
         self._letters = metrics.letters
-        self._name = f"outbox {partition}"
+        self._follower = Follower(issuer, partition, f"outbox {partition}")
         self._noted = self._through = Seq(0)
         self._next: Place = (Seq(0), 0)
         self._waiting_since: datetime | None = None
@@ -90,17 +85,15 @@ class Outbox:
 
         Raises what the store, the lane, the vault and the contacts raise: what was noted until then is done.
         """
-        fence = self._issuer.engine.acknowledged().get(self._partition)
-        if fence is None:
-            raise Interrupted
-        noted = await self._read_noted()
+        head = self._follower.head()
+        noted = await self._follower.noted()
         if noted is None:  # nobody is told of what was before there was an outbox
-            return await self._note(fence.head)
+            return await self._note(head)
         self._noted = noted
         after = max(self._through, noted)
         try:
-            while after < fence.head:
-                through, events = await self._window(after, fence.head)
+            while after < head:
+                through, events = await self._window(after, head)
                 for first in range(0, len(events), RECORDS_A_NOTE):
                     await self._tell(events[first : first + RECORDS_A_NOTE])
                 if through - self._noted >= PASSED_A_NOTE:
@@ -112,12 +105,9 @@ class Outbox:
 
     async def _window(self, after: Seq, head: Seq) -> tuple[Seq, Sequence[Event]]:
         """Read which records may call for letters, and how far that goes."""
-        store, through = self._issuer.store, Seq(min(after + HOLDERS_WINDOW_SEQS_MAX, head))
-        async with self._issuer.engine.lane(self._partition).turn():
-            told = await store.events(self._partition, KINDS, after, through, EVENTS_A_CALL_MAX)
-            low = await store.events(self._partition, PAYMENTS, after, through, EVENTS_A_CALL_MAX, LOW)
-        full = [some[-1].seq for some in (told, low) if len(some) == EVENTS_A_CALL_MAX]
-        through = min([through, *full])
+        async with self._follower.lane.turn():
+            through, told = await window(self._issuer, self._partition, KINDS, after, head)
+            through, low = await window(self._issuer, self._partition, PAYMENTS, after, through, LOW)
         return through, sorted([one for one in (*told, *low) if one.seq <= through], key=lambda one: one.seq)
 
     async def _tell(self, events: Sequence[Event]) -> None:
@@ -178,17 +168,8 @@ class Outbox:
     def _count(self, outcome: str) -> None:
         self._letters.labels(outcome).inc()
 
-    async def _read_noted(self) -> Seq | None:
-        passbook = follower_passbook(self._name)
-        line = (await self._issuer.store.newest(self._partition, [passbook])).get(passbook)
-        state = None if line is None else decode_state(passbook, line.position)
-        return state.through if isinstance(state, Followed) else None
-
     async def _note(self, through: Seq) -> None:
         """Note how far letters were sent, where that is news."""
-        if through <= self._noted:
-            return
-        note = NoteFollowed(self._name, through)
-        errand = Errand(note, f"{self._name} {through}", self._issuer.instant.date())
-        await self._issuer.engine.lane(self._partition).carry_out([errand])
-        self._noted = through
+        if through > self._noted:
+            await self._follower.note(through)
+            self._noted = through

@@ -18,6 +18,7 @@ from authz.decision.issuing.states import ClientId, ContactId, RequestKind, Run,
 from authz.decision.outcomes import Reason
 from authz.decision.position import CardId
 from authz.engine.bulk import Interrupted
+from authz.issuing import following
 from authz.issuing.access import Gate
 from authz.issuing.contacts import MemoryContacts, Person
 from authz.issuing.outbox import outbox as module
@@ -326,8 +327,8 @@ class TestFollowing:
     async def test_full_answers_of_the_store_leave_nothing_out(
         self, room: Mailroom, monkeypatch: pytest.MonkeyPatch, once: int
     ) -> None:
-        monkeypatch.setattr(module, "EVENTS_A_CALL_MAX", once)
-        monkeypatch.setattr(module, "HOLDERS_WINDOW_SEQS_MAX", 5)
+        monkeypatch.setattr(following, "EVENTS_A_CALL_MAX", once)
+        monkeypatch.setattr(following, "HOLDERS_WINDOW_SEQS_MAX", 5)
         for number in range(4):
             await room.office.cards.ask(H1, C1, RequestKind.PIN, ClientId("E1"), BY, f"ask {number}")
             await room.office.house.pay(room.office.world.request(pan_of(1), 100))
