@@ -22,6 +22,7 @@ from authz.database import Embedded
 from authz.demo_data import DemoCard, DemoData, DemoLoader, DemoLot
 from authz.demo_lunch import SEED, cards_in_hand, eat, progress_of
 from authz.demo_report import audit, show
+from authz.issuing.cardmaking import with_check_digit
 from authz.service import Service, running
 
 PAYMENTS = 5_000
@@ -60,7 +61,7 @@ def generated_cards(holders: int) -> list[DemoCard]:
     chance = random.Random(SEED)  # noqa: S311  a reproducible crowd, not a secret
     return [
         DemoCard(
-            pan=_with_check_digit(f"92502000{number:07}"),
+            pan=with_check_digit(f"92502000{number:07}"),
             holder=f"Holder {number}",
             employer=chance.choice(("E1", "E1", "E2")),
             generation=chance.choice((1, 2, 2)),
@@ -70,16 +71,6 @@ def generated_cards(holders: int) -> list[DemoCard]:
         )
         for number in range(holders)
     ]
-
-
-def _with_check_digit(digits: str) -> str:
-    """Append the digit that makes a number pass the Luhn test (ISO/IEC 7812-1).
-
-    >>> _with_check_digit("925010000000001")
-    '9250100000000014'
-    """
-    doubled = (int(digit) * (2 - place % 2) for place, digit in enumerate(reversed(digits)))
-    return digits + str(-sum(number // 10 + number % 10 for number in doubled) % 10)
 
 
 @contextlib.contextmanager

@@ -51,6 +51,11 @@ class Card(Struct, frozen=True, array_like=True, gc=False):
     counter: int = 0
     counters_below: int = 0
 
+    @property
+    def last_month(self) -> date:
+        """The first day of the last month in which the card pays."""
+        return date(2000 + int(self.expiry[:2]), int(self.expiry[2:]), 1)
+
     def has_seen(self, counter: int) -> bool:
         """Tell whether a chip's counter was seen, or is too far below the highest to know."""
         below = self.counter - counter - 1

@@ -155,6 +155,10 @@ class Cards:
         await self._vault.add_many([self._sealed(card) for card in cards])
         return await self.named([card.card for card in cards])
 
+    async def shown(self, cards: Sequence[CardId]) -> Mapping[CardId, SealedCard]:
+        """Find cards by their ids, sealed as they are: at most `CARDS_A_QUERY_MAX`. Raises `Unavailable`."""
+        return await self._vault.named(cards)
+
     async def named(self, cards: Sequence[CardId]) -> Mapping[CardId, NumberedCard]:
         """Find cards by their ids, with their numbers: at most `CARDS_A_QUERY_MAX`.
 

@@ -16,6 +16,7 @@ from authz.decision.issuing.commands import (
     FinishRequest,
     RemakeCard,
 )
+from authz.decision.issuing.needs import USABLE, is_locked
 from authz.decision.issuing.states import (
     CardRequest,
     ClientId,
@@ -24,7 +25,7 @@ from authz.decision.issuing.states import (
     RequestStatus,
     request_passbook,
 )
-from authz.decision.position import Card, CardId, CardStatus, Position
+from authz.decision.position import Card, CardId, Position
 from authz.decision.programme import Programme
 from authz.decision.refused import CardIssued, CardUnknown, HolderUnknown, Refused
 from authz.issuing.cardmaking import make_cards
@@ -47,12 +48,6 @@ class PinOfDeadCard(Refused):
 
 class CardSucceeded(Refused):
     """A newer card has been made already: ask about that one."""
-
-
-def is_locked(card: Card, programme: Programme) -> bool:
-    """Tell whether too many wrong PINs have locked a card, for good."""
-    generation = programme.generation(card.generation)
-    return generation is None or card.pin_wrong >= generation.pin_tries
 
 
 def remake_key(old: CardId) -> str:
@@ -181,7 +176,7 @@ async def _remade(issuer: Issuer, request: CardRequest, by: str) -> CardId:
 
 
 def _require_sense(kind: RequestKind, card: Card, position: Position, programme: Programme) -> None:
-    dead = card.status not in (CardStatus.ACTIVE, CardStatus.INACTIVE) or is_locked(card, programme)
+    dead = card.status not in USABLE or is_locked(card, programme)
     if kind is RequestKind.PIN and dead:
         raise PinOfDeadCard
     newest = [one.id for one in position.cards if one.programme == card.programme][-1]

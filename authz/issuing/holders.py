@@ -11,16 +11,15 @@ from msgspec import Struct
 
 from authz.decision import lots
 from authz.decision.commands import ExchangeLot, ReactivateLot
+from authz.decision.issuing.needs import is_locked
 from authz.decision.issuing.states import ClientId
 from authz.decision.position import Card, CardId, CardStatus, Position
-from authz.decision.programme import Product, Programme, on_day
+from authz.decision.programme import Product, on_day
 from authz.decision.refused import HolderUnknown
 from authz.decision.vintages import REACTIVATED
 from authz.engine.cards import CARDS_A_QUERY_MAX
-from authz.issuing.cards import is_locked
 from authz.issuing.issuer import Issuer, NotThere
 from authz.issuing.operations import OPERATIONS_A_PAGE_MAX, Operations, OperationsPage
-from authz.programmes import SHIPPED
 from ledger.values import Cents, HolderId, Lot, Seq
 
 ANY_MERCHANT = ""
@@ -148,7 +147,7 @@ class HolderDesk:
         return position
 
     def _balance(self, code: str, position: Position) -> Balance:
-        programme, product = self._rules(code)
+        programme, product = self._issuer.product(code)
         day, purse = self._issuer.day(programme.id), position.purse
         own = [lot for lot in (*purse.lots, *purse.expired) if lot.product == code]
         held = sum(part.amount for hold in purse.holds if hold.product == code for part in hold.parts)
@@ -163,18 +162,10 @@ class HolderDesk:
             expired=tuple([_expired(lot, product, day) for lot in own if lot.valid_until < day]),
         )
 
-    def _rules(self, code: str) -> tuple[Programme, Product]:
-        """Find the programme that has a product."""
-        for programme in map(self._issuer.programme, SHIPPED):
-            product = programme.product(code)
-            if product is not None:
-                return programme, product
-        raise NotThere
-
     async def _cards(self, cards: Sequence[Card]) -> tuple[CardView, ...]:
         newest = cards[-CARDS_A_QUERY_MAX:]
-        numbered = await self._issuer.cards.named([CardId(card.id) for card in newest])
-        masked = {card: f"{one.pan[:6]}******{one.pan[-4:]}" for card, one in numbered.items()}
+        shown = await self._issuer.cards.shown([CardId(card.id) for card in newest])
+        masked = {card: f"{one.first6}******{one.last4}" for card, one in shown.items()}
         return tuple([self._card(card, masked.get(CardId(card.id), "")) for card in newest])
 
     def _card(self, card: Card, number: str) -> CardView:
@@ -183,7 +174,7 @@ class HolderDesk:
             programme=card.programme,
             generation=card.generation,
             number=number,
-            expiry=date(2000 + int(card.expiry[:2]), int(card.expiry[2:]), 1),
+            expiry=card.last_month,
             status=card.status,
             locked=is_locked(card, self._issuer.programme(card.programme)),
         )

@@ -10,14 +10,14 @@ from authz.decision.calendar import local_day
 from authz.decision.commands import Administration, Command
 from authz.decision.outcomes import Reason, State
 from authz.decision.position import Position
-from authz.decision.programme import Programme
+from authz.decision.programme import Product, Programme
 from authz.engine.cards import Cards
 from authz.engine.engine import Engine
 from authz.engine.identities import command_key
 from authz.engine.passbooks import decode_state
 from authz.engine.work import decode_inputs
 from authz.issuing.contacts import Contacts
-from authz.programmes import shipped
+from authz.programmes import SHIPPED, shipped
 from authz.security.module import SecurityModule
 from ledger.store import HOLDERS_A_CALL_MAX, LedgerError, Store
 from ledger.values import HolderId, Partition
@@ -73,6 +73,14 @@ class Issuer:
             return shipped(name)
         except KeyError:
             raise NotThere from None
+
+    def product(self, code: str) -> tuple[Programme, Product]:
+        """Give a product's rules, and the programme that has it. Raises `NotThere`."""
+        for programme in map(self.programme, SHIPPED):
+            product = programme.product(code)
+            if product is not None:
+                return programme, product
+        raise NotThere
 
     def day(self, programme: str) -> date:
         """Give the programme's local date."""

@@ -80,12 +80,7 @@ class Renewals:
             keys = {holder: remake_key(CardId(card.id)) for holder, card in olds.items()}
             made = await make_cards(self._issuer, programme, keys)
             errands += [
-                Errand(RemakeCard(holder, CardId(olds[holder].id), new), keys[holder], last_month(olds[holder]))
+                Errand(RemakeCard(holder, CardId(olds[holder].id), new), keys[holder], olds[holder].last_month)
                 for holder, new in made.items()
             ]
         return errands
-
-
-def last_month(card: Card) -> date:
-    """Give the first day of the last month in which a card pays."""
-    return date(2000 + int(card.expiry[:2]), int(card.expiry[2:]), 1)

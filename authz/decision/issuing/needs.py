@@ -20,11 +20,14 @@ def needs_card(position: Position | None, programme: Programme, day: date) -> bo
 
 
 def _serves(card: Card, programme: Programme, day: date) -> bool:
-    if card.programme != programme.id or card.status not in USABLE:
-        return False
+    usable = card.programme == programme.id and card.status in USABLE and not is_locked(card, programme)
+    return usable and months_left(card.expiry, day) >= ENDS_SOON_MONTHS
+
+
+def is_locked(card: Card, programme: Programme) -> bool:
+    """Tell whether too many wrong PINs have locked a card of a programme, for good."""
     generation = programme.generation(card.generation)
-    locked = generation is None or card.pin_wrong >= generation.pin_tries
-    return not locked and months_left(card.expiry, day) >= ENDS_SOON_MONTHS
+    return generation is None or card.pin_wrong >= generation.pin_tries
 
 
 def months_left(expiry: str, day: date) -> int:

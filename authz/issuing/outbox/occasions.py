@@ -51,7 +51,7 @@ from authz.issuing.outbox.letters import (
     Refused,
     Sent,
 )
-from authz.programmes import SHIPPED, shipped
+from authz.programmes import shipped
 from ledger.store import Event
 from ledger.values import HolderId, Partition, Seq
 
@@ -90,7 +90,7 @@ class Occasions:
         self._issuer = issuer
         self._partition = partition
         self._link = link
-        self._clients: dict[HolderId, Client] = {}
+        self._clients: dict[ClientId, Client | None] = {}
 
     async def letters(self, event: Event) -> Sequence[Letter]:
         """Tell which letters a record calls for: always the same ones, in the same order."""
@@ -114,7 +114,7 @@ class Occasions:
             case Remind():
                 return await self._expiring(command)
             case MoveRun(status=RunStatus.SENT):
-                return await self._sent(await self._state(event.holder), event)
+                return await self._sent(await self._issuer.state(event.holder), event)
             case StopCard(because=because) if because != "replaced":
                 return await self._opposed(command, event)
             case AskRequest(validated=False):
@@ -122,7 +122,7 @@ class Occasions:
                 asked = Asked(command.kind, client.name, command.request)
                 return [Letter(user, asked) for user in client.users]
             case AnswerRequest(validated=False):
-                return await self._refused(await self._state(event.holder))
+                return await self._refused(await self._issuer.state(event.holder))
         return ()
 
     def _access(
@@ -184,15 +184,15 @@ class Occasions:
         letters = []
         for first in range(0, len(run.cards), CARDS_A_LOOK):
             cards = run.cards[first : first + CARDS_A_LOOK]
-            numbered = await self._issuer.cards.named(cards)
-            letters += [await self._on_its_way(numbered[card].holder, card, event) for card in cards]
+            shown = await self._issuer.cards.shown(cards)
+            letters += [await self._on_its_way(shown[card].holder, card, event) for card in cards]
         return letters
 
     async def _on_its_way(self, holder: HolderId, card: CardId, event: Event) -> Letter:
         """Tell when a card comes: its day and its holidays are those of the place that it is sent to."""
         position = await self._position(holder)
-        client = await self._state(client_passbook(ClientId(position.employer)))
-        territory = client.territory if isinstance(client, Client) else ""
+        client = await self._known(ClientId(position.employer))
+        territory = "" if client is None else client.territory
         day = local_day(event.at, _programme(position, card).zone)
         return Letter(holder, Sent(*mailed(day, territory)))
 
@@ -208,24 +208,23 @@ class Occasions:
 
     def _product(self, code: str) -> str:
         """Name the product of a code, as people know it."""
-        found = (self._issuer.programme(one).product(code) for one in SHIPPED)
-        return next(product.name for product in found if product is not None)
+        return self._issuer.product(code)[1].name
 
     async def _client(self, client: ClientId) -> Client:
-        passbook = client_passbook(client)
-        if passbook not in self._clients:
-            state = await self._state(passbook)
-            assert isinstance(state, Client), "records about an account come after it"
-            self._clients[passbook] = state
-        return self._clients[passbook]
+        known = await self._known(client)
+        assert known is not None, "records about an account come after it"
+        return known
+
+    async def _known(self, client: ClientId) -> Client | None:
+        if client not in self._clients:
+            state = await self._issuer.state(client_passbook(client))
+            self._clients[client] = state if isinstance(state, Client) else None
+        return self._clients[client]
 
     async def _position(self, holder: HolderId) -> Position:
         position = await self._issuer.position(holder)
         assert position is not None, "a record about a holder is in their passbook"
         return position
-
-    async def _state(self, passbook: HolderId) -> State | None:
-        return await self._issuer.state(passbook)
 
 
 def _programme(position: Position, card: CardId) -> Programme:
