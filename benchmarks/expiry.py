@@ -7,7 +7,6 @@ The authorizer is a process of its own; it is told on standard input to `age` lo
 """
 
 import asyncio
-import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -16,32 +15,26 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import asyncpg
-import msgspec
 import uvloop
 from msgspec import Struct, structs
 from rich.console import Console
 from rich.table import Table
 
-from authz import demo_data, logs
+from authz import logs
 from authz.clock import SimulatedClock
-from authz.demo import generated_cards
-from authz.service import Service, running
+from authz.service import Service
 from benchmarks import journals
-from benchmarks.authorizer import START_TIMEOUT_S, AuthorizerFailed
+from benchmarks.beside import COLUMNS, PAYERS, RATE, SECONDS, Companion, obey, serving, span, started, warmed_up
+from benchmarks.beside import Span as Payments
 from benchmarks.ground import Count, Positive, console_for_tables, temporary, write_json
 from benchmarks.machine import Machine, describe
-from benchmarks.payments import CONNECTIONS, Crowd, plan_of
+from benchmarks.payments import Crowd
 from benchmarks.samples import purchase
 from ledger.store import LedgerError
-from simulators.acquirer import AcquirerHost
-from simulators.load import Result, precise_loop, run
+from simulators.load import precise_loop
 
 DONE, FINDING = 0, 1
 HOLDERS = 100_000
-PAYERS = 2_000
-RATE = 200.0
-SECONDS = 20.0
-WARM_UP_S = 3.0
 RATIO_MAX = 1.5
 """How much longer a payment may take beside the walk, at its 99th percentile."""
 RECORDS_A_HOLDER = 3
@@ -49,7 +42,6 @@ POLL_S = 0.25
 ALONE_MAX_S = 1_800
 SATURDAY = datetime(2027, 2, 27, 11, 0, tzinfo=UTC)
 MONDAY = datetime(2027, 3, 1, 11, 0, tzinfo=UTC)
-PAYERS_A_CHUNK = 250
 
 
 class Told(Struct, frozen=True):
@@ -60,16 +52,9 @@ class Told(Struct, frozen=True):
     ageing: bool
 
 
-class Span(Struct, frozen=True):
-    """Payments of a while, in milliseconds, and how many holders' lots expired meanwhile, a second."""
+class Span(Payments, frozen=True):
+    """Payments of a while, and how many holders' lots expired meanwhile, a second."""
 
-    name: str
-    payments: int
-    errors: int
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    p99_9_ms: float
     expired_per_s: float
 
 
@@ -119,7 +104,7 @@ def expiry(
     _show(console, measured)
     write_json(json, measured)
     held = measured.ratio <= RATIO_MAX and measured.expired == measured.holders and not measured.spendable
-    return DONE if held and not any(span.errors for span in measured.spans) else FINDING
+    return DONE if held and not any(one.errors for one in measured.spans) else FINDING
 
 
 async def _measure(console: Console, holders: int, rate: float, seconds: float, data: Path | None) -> Expiry:
@@ -138,90 +123,38 @@ async def _measure(console: Console, holders: int, rate: float, seconds: float, 
                 saturday.kill()
             status.update("the walk goes on, alone …")
             async with _started(embedded.url, MONDAY) as monday:
-                alone_per_s = await monday.aged()
+                alone_per_s = await _aged(monday)
                 status.update("payments after it …")
                 spans.append(await _pay(monday, crowd, "after", rate, seconds))
                 await monday.tell("age")
-                await monday.aged()
+                await _aged(monday)
         quiet = (spans[0].p99_ms + spans[-1].p99_ms) / 2
         counted = await _count(embedded.superuser_url)
         return Expiry(machine, tuple(spans), spans[1].p99_ms / quiet, alone_per_s, **counted)
 
 
-class _Authorizer:
-    """A running one, from outside."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    async def tell(self, order: str = "", timeout: float = START_TIMEOUT_S) -> Told:
-        """Give an order, and hear how far it is. Raises `AuthorizerFailed`."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{order}\n".encode())
-        async with asyncio.timeout(timeout):
-            line = await self._process.stdout.readline()
-        if not line:
-            raise AuthorizerFailed
-        return msgspec.json.decode(line, type=Told)
-
-    async def aged(self) -> float:
-        """Wait until all lots are aged; tell how many were a second."""
-        async with asyncio.timeout(ALONE_MAX_S):
-            begun, first = time.perf_counter(), await self.tell()
-            while (told := await self.tell()).ageing:  # noqa: ASYNC110  it is in another process
-                await asyncio.sleep(POLL_S)
-        return (told.expired - first.expired) / (time.perf_counter() - begun)
-
-    def kill(self) -> None:
-        """`kill -9`."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-
-    async def stop(self) -> None:
-        """End its input, and wait for its end."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        await self._process.wait()
+async def _aged(authorizer: Companion[Told]) -> float:
+    """Wait until all lots are aged; tell how many were a second."""
+    async with asyncio.timeout(ALONE_MAX_S):
+        begun, first = time.perf_counter(), await authorizer.tell()
+        while (told := await authorizer.tell()).ageing:  # noqa: ASYNC110  it is in another process
+            await asyncio.sleep(POLL_S)
+    return (told.expired - first.expired) / (time.perf_counter() - begun)
 
 
 @asynccontextmanager
-async def _started(url: str, at: datetime) -> AsyncIterator[_Authorizer]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.expiry", url, at.isoformat()),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    authorizer = _Authorizer(process)
-    try:
+async def _started(url: str, at: datetime) -> AsyncIterator[Companion[Told]]:
+    async with started("benchmarks.expiry", Told, url, at.isoformat()) as authorizer:
         await authorizer.tell("age" if at == MONDAY else "")
         yield authorizer
-    finally:
-        await authorizer.stop()
 
 
-async def _pay(authorizer: _Authorizer, crowd: Crowd, name: str, rate: float, seconds: float) -> Span:
-    """Send payments at their times, after a warm-up at the same rate."""
-    warm_up, plan = plan_of(rate, WARM_UP_S), plan_of(rate, seconds)
-    first, requests = crowd.prepared(warm_up), crowd.prepared(plan)
-    port = (await authorizer.tell()).port
-    hosts = [await AcquirerHost.connect("127.0.0.1", port, crowd.codec) for _ in range(CONNECTIONS)]
-    try:
-        await run(warm_up, first, hosts)
+async def _pay(authorizer: Companion[Told], crowd: Crowd, name: str, rate: float, seconds: float) -> Span:
+    async with warmed_up((await authorizer.tell()).port, crowd, rate, seconds) as payments:
         before, begun = await authorizer.tell(), time.perf_counter()
-        result = await run(plan, requests, hosts)
+        paid = span(name, await payments())
         expired = (await authorizer.tell()).expired - before.expired
-        return _span(name, result, expired / (time.perf_counter() - begun))
-    finally:
-        for host in hosts:
-            await host.close()
-
-
-def _span(name: str, result: Result, expired_per_s: float) -> Span:
-    approved = sum(reply.count for reply in result.replies if reply.response_code == "00")
-    sent = result.answered + result.unanswered + result.unsent
-    percentiles = (result.p50_ms, result.p90_ms, result.p99_ms, result.p99_9_ms)
-    return Span(name, result.answered, sent - approved, *percentiles, expired_per_s)
+        return Span(**structs.asdict(paid), expired_per_s=expired / (time.perf_counter() - begun))
 
 
 async def _count(url: str) -> dict[str, int]:
@@ -243,11 +176,10 @@ async def _count(url: str) -> dict[str, int]:
 
 def _show(console: Console, measured: Expiry) -> None:
     table = Table(title=f"Expiry beside payments, load before it {measured.machine.load:.1f}")
-    for column in ("payments", "count", "errors", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "holders aged/s"):
+    for column in (*COLUMNS, "holders aged/s"):
         table.add_column(column, justify="left" if column == "payments" else "right")
-    for span in measured.spans:
-        latencies = (f"{value:.2f}" for value in (span.p50_ms, span.p90_ms, span.p99_ms, span.p99_9_ms))
-        table.add_row(span.name, str(span.payments), str(span.errors), *latencies, f"{span.expired_per_s:.0f}")
+    for one in measured.spans:
+        table.add_row(*one.cells(), f"{one.expired_per_s:.0f}")
     console.print(table)
     console.print(f"p99 beside the walk: {measured.ratio:.2f} times that without it; at most {RATIO_MAX} is asked for")
     console.print(f"the walk alone: {measured.alone_per_s:,.0f} holders a second")
@@ -263,7 +195,7 @@ class _Serving:
         self._clock = clock
         self._walk: asyncio.Task[None] | None = None
 
-    def obey(self, order: str) -> Told:
+    async def obey(self, order: str) -> Told:
         """Carry out an order, and tell how far it is."""
         if order == "age":
             if self._clock() < MONDAY:
@@ -285,23 +217,9 @@ class _Serving:
 
 async def serve(url: str, at: datetime) -> None:
     """Be that authorizer, until standard input ends."""
-    demo = demo_data.read()
-    config = demo.config()
-    ports = tuple(structs.replace(link, port=0) for link in config.links)
-    config = structs.replace(config, links=ports, http_port=0)
     clock = SimulatedClock(at)
-    async with running(config, url, clock, demo=False) as service:
-        loader = demo_data.DemoLoader(service.engine, service.cards, service.security, date(2027, 1, 1))
-        await loader.load(demo)
-        crowd = generated_cards(PAYERS)
-        programmes = {employer.id: employer.programme for employer in demo.employer}
-        for start in range(0, len(crowd), PAYERS_A_CHUNK):
-            await loader.load_cards(crowd[start : start + PAYERS_A_CHUNK], programmes)
-        serving, orders = _Serving(service, clock), asyncio.StreamReader()
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
-        while line := await orders.readline():
-            sys.stdout.write(msgspec.json.encode(serving.obey(line.decode().strip())).decode() + "\n")
-            sys.stdout.flush()
+    async with serving(url, clock, date(2027, 1, 1)) as service:
+        await obey(_Serving(service, clock).obey)
 
 
 def main(url: str, at: str) -> None:

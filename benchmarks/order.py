@@ -7,23 +7,19 @@ do, and answers each line with its `Told` as a line of JSON.
 """
 
 import asyncio
-import contextlib
 import math
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
 
 import asyncpg
-import msgspec
 import uvloop
-from msgspec import Struct, structs
+from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from authz import demo_data, logs
+from authz import logs
 from authz.clock import SimulatedClock
 from authz.decision.commands import RegisterEmployer
 from authz.decision.issuing.commands import OpenClient
@@ -39,30 +35,23 @@ from authz.decision.issuing.states import (
     Tariff,
 )
 from authz.decision.reference import Employer
-from authz.demo import generated_cards
 from authz.issuing.contacts import Person
 from authz.issuing.sheets.rows import Row
-from authz.service import Service, running
-from benchmarks.authorizer import START_TIMEOUT_S, AuthorizerFailed
+from authz.service import Service
+from benchmarks.beside import COLUMNS, PAYERS, RATE, SECONDS, Companion, Span, obey, serving, span, started, warmed_up
 from benchmarks.ground import Count, Positive, console_for_tables, temporary, write_json
 from benchmarks.machine import Machine, describe
-from benchmarks.payments import CONNECTIONS, Crowd, plan_of
+from benchmarks.payments import Crowd
 from benchmarks.samples import TUESDAY_NOON
 from ledger.values import Cents
-from simulators.acquirer import AcquirerHost
-from simulators.load import Result, precise_loop, run
+from simulators.load import precise_loop
 
 DONE, FINDING = 0, 1
 LINES = 100_000
-PAYERS = 2_000
-RATE = 200.0
-SECONDS = 20.0
-WARM_UP_S = 3.0
 RELEASE_S_MAX = 120
 POLL_S = 0.25
 STEP_MAX_S = 1_800
 KILLED_AT_PERCENT = 50
-PAYERS_A_CHUNK = 250
 CLIENT, ORDER = ClientId("large"), OrderId("o1")
 TARIFF = Tariff(commission=250, card=Cents(4_00), vat=2000)
 MAY = date(2026, 5, 1)
@@ -78,18 +67,6 @@ class Told(Struct, frozen=True):
     refused: int
     rss_mb: float
     peak_mb: float
-
-
-class Span(Struct, frozen=True):
-    """Payments of a while, in milliseconds."""
-
-    name: str
-    payments: int
-    errors: int
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    p99_9_ms: float
 
 
 class Ordered(Struct, frozen=True):
@@ -148,7 +125,7 @@ def order(
     write_json(json, measured)
     once = measured.fulfilled == measured.holders == measured.lines and not measured.funds
     in_time = measured.release_s <= RELEASE_S_MAX
-    return DONE if once and in_time and not any(span.errors for span in measured.spans) else FINDING
+    return DONE if once and in_time and not any(one.errors for one in measured.spans) else FINDING
 
 
 async def _measure(
@@ -158,7 +135,7 @@ async def _measure(
     async with temporary(data) as embedded:
         machine = await describe(embedded.superuser_url, embedded.server.data)
         with console.status("an authorizer, and its holders' money …") as status:
-            async with _started(embedded.url) as authorizer:
+            async with started("benchmarks.order", Told, embedded.url) as authorizer:
                 status.update("payments before …")
                 spans = [await _pay(authorizer, crowd, "before", rate, seconds)]
                 before = await authorizer.tell()
@@ -173,12 +150,12 @@ async def _measure(
                     spans.append(await _pay(authorizer, crowd, "after", rate, seconds))
                 else:
                     await authorizer.tell("pay")
-                    await authorizer.has_applied(KILLED_AT_PERCENT)
+                    await _has_applied(authorizer, KILLED_AT_PERCENT)
                     authorizer.kill()
                 last = await authorizer.tell() if not kill else before
             if kill:
                 status.update("started again: payments, and the rest of the release …")
-                async with _started(embedded.url) as authorizer:
+                async with started("benchmarks.order", Told, embedded.url) as authorizer:
                     await _beside(authorizer, crowd, spans, "resuming", "", OrderStatus.DONE, rate, seconds)
                     release_s = time.perf_counter() - begun
                     spans.append(await _pay(authorizer, crowd, "after", rate, seconds))
@@ -200,65 +177,22 @@ async def _measure(
         )
 
 
-class _Authorizer:
-    """A running one, from outside."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._one_at_a_time = asyncio.Lock()
-
-    async def tell(self, words: str = "", timeout: float = START_TIMEOUT_S) -> Told:
-        """Say something, and hear how far it is. Raises `AuthorizerFailed`."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        async with self._one_at_a_time, asyncio.timeout(timeout):
-            self._process.stdin.write(f"{words}\n".encode())
-            line = await self._process.stdout.readline()
-        if not line:
-            raise AuthorizerFailed
-        return msgspec.json.decode(line, type=Told)
-
-    async def is_at(self, status: str) -> None:
-        """Wait until the order is there in its life."""
-        async with asyncio.timeout(STEP_MAX_S):
-            while (await self.tell()).status != status:  # noqa: ASYNC110  it is in another process
-                await asyncio.sleep(POLL_S)
-
-    async def has_applied(self, percent: int) -> None:
-        """Wait until so many of the order's chunks are carried out."""
-        async with asyncio.timeout(STEP_MAX_S):
-            while (told := await self.tell()).applied * 100 < told.chunks * percent:  # noqa: ASYNC110  as above
-                await asyncio.sleep(POLL_S)
-
-    def kill(self) -> None:
-        """`kill -9`."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-
-    async def stop(self) -> None:
-        """End its input, and wait for its end."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        await self._process.wait()
+async def _is_at(authorizer: Companion[Told], status: str) -> None:
+    """Wait until the order is there in its life."""
+    async with asyncio.timeout(STEP_MAX_S):
+        while (await authorizer.tell()).status != status:  # noqa: ASYNC110  it is in another process
+            await asyncio.sleep(POLL_S)
 
 
-@asynccontextmanager
-async def _started(url: str) -> AsyncIterator[_Authorizer]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.order", url),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    authorizer = _Authorizer(process)
-    try:
-        await authorizer.tell()
-        yield authorizer
-    finally:
-        await authorizer.stop()
+async def _has_applied(authorizer: Companion[Told], percent: int) -> None:
+    """Wait until so many of the order's chunks are carried out."""
+    async with asyncio.timeout(STEP_MAX_S):
+        while (told := await authorizer.tell()).applied * 100 < told.chunks * percent:  # noqa: ASYNC110  as above
+            await asyncio.sleep(POLL_S)
 
 
 async def _beside(
-    authorizer: _Authorizer,
+    authorizer: Companion[Told],
     crowd: Crowd,
     spans: list[Span],
     name: str,
@@ -274,7 +208,7 @@ async def _beside(
 
     async def until_done() -> None:
         nonlocal took
-        await authorizer.is_at(status)
+        await _is_at(authorizer, status)
         took = time.perf_counter() - begun
 
     waiting = asyncio.create_task(until_done())
@@ -285,25 +219,9 @@ async def _beside(
             return took
 
 
-async def _pay(authorizer: _Authorizer, crowd: Crowd, name: str, rate: float, seconds: float) -> Span:
-    """Send payments at their times, after a warm-up at the same rate."""
-    warm_up, plan = plan_of(rate, WARM_UP_S), plan_of(rate, seconds)
-    first, requests = crowd.prepared(warm_up), crowd.prepared(plan)
-    port = (await authorizer.tell()).port
-    hosts = [await AcquirerHost.connect("127.0.0.1", port, crowd.codec) for _ in range(CONNECTIONS)]
-    try:
-        await run(warm_up, first, hosts)
-        return _span(name, await run(plan, requests, hosts))
-    finally:
-        for host in hosts:
-            await host.close()
-
-
-def _span(name: str, result: Result) -> Span:
-    approved = sum(reply.count for reply in result.replies if reply.response_code == "00")
-    sent = result.answered + result.unanswered + result.unsent
-    percentiles = (result.p50_ms, result.p90_ms, result.p99_ms, result.p99_9_ms)
-    return Span(name, result.answered, sent - approved, *percentiles)
+async def _pay(authorizer: Companion[Told], crowd: Crowd, name: str, rate: float, seconds: float) -> Span:
+    async with warmed_up((await authorizer.tell()).port, crowd, rate, seconds) as payments:
+        return span(name, await payments())
 
 
 async def _count(url: str) -> dict[str, int]:
@@ -325,11 +243,10 @@ def _show(console: Console, measured: Ordered) -> None:
     table = Table(
         title=f"An order of {measured.lines:,} lines beside payments, load before {measured.machine.load:.1f}"
     )
-    for column in ("payments", "count", "errors", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms"):
+    for column in COLUMNS:
         table.add_column(column, justify="left" if column == "payments" else "right")
-    for span in measured.spans:
-        latencies = (f"{value:.2f}" for value in (span.p50_ms, span.p90_ms, span.p99_ms, span.p99_9_ms))
-        table.add_row(span.name, str(span.payments), str(span.errors), *latencies)
+    for one in measured.spans:
+        table.add_row(*one.cells())
     console.print(table)
     console.print(f"drafted in {measured.draft_s:.1f} s")
     told = f"released in {measured.release_s:.1f} s, {measured.lines_per_s:,.0f} lines/s"
@@ -398,22 +315,8 @@ def _memory_mb() -> tuple[float, float]:
 
 async def serve(url: str) -> None:
     """Be that authorizer, until standard input ends."""
-    demo = demo_data.read()
-    config = demo.config()
-    ports = tuple(structs.replace(link, port=0) for link in config.links)
-    config = structs.replace(config, links=ports, http_port=0)
-    async with running(config, url, SimulatedClock(TUESDAY_NOON), demo=False) as service:
-        loader = demo_data.DemoLoader(service.engine, service.cards, service.security, date(2026, 1, 1))
-        await loader.load(demo)
-        crowd = generated_cards(PAYERS)
-        programmes = {employer.id: employer.programme for employer in demo.employer}
-        for start in range(0, len(crowd), PAYERS_A_CHUNK):
-            await loader.load_cards(crowd[start : start + PAYERS_A_CHUNK], programmes)
-        serving, orders = _Serving(service), asyncio.StreamReader()
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
-        while line := await orders.readline():
-            sys.stdout.write(msgspec.json.encode(await serving.obey(line.decode().strip())).decode() + "\n")
-            sys.stdout.flush()
+    async with serving(url, SimulatedClock(TUESDAY_NOON), date(2026, 1, 1)) as service:
+        await obey(_Serving(service).obey)
 
 
 def main(url: str) -> None:
