@@ -19,13 +19,14 @@ from authz.service import Service
 from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from authz.wire.message import Message
-from simulators import parameters
-from simulators.acquirer import AcquirerError, AcquirerHost
-from simulators.book import Kind
-from simulators.card import Card
-from simulators.pinpad import PinPad
-from simulators.terminal import Entry, Site, Terminal
-from simulators.totals import Totals
+from simulators.acquirer.host import AcquirerHost
+from simulators.acquirer.totals import Totals
+from simulators.link import LinkError
+from simulators.terminal import parameters
+from simulators.terminal.book import Kind
+from simulators.terminal.card import Card
+from simulators.terminal.messages import Entry, Site, Terminal
+from simulators.terminal.pinpad import PinPad
 
 SEED = 19
 RATE_PER_S = 500
@@ -120,7 +121,7 @@ async def eat(
                     before = terminal.owed
                     terminal.note(message, reply)
                     reversals += terminal.owed < before
-            except AcquirerError as error:
+            except LinkError as error:
                 unanswered[type(error).__name__] += 1
             progress.advance(task)
 

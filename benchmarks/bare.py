@@ -21,7 +21,7 @@ from ledger.embedded import SUPERUSER, EmbeddedServer
 from ledger.postgres import PostgresStore
 from ledger.schema import APPLICATION_ROLE
 from ledger.values import Partition
-from simulators.load import NS_PER_SECOND, Latencies, Schedule
+from simulators.load.run import NS_PER_SECOND, Latencies, Schedule
 
 DATABASE = "bare"
 PAGE_BYTES = 4_096

@@ -20,8 +20,8 @@ from authz.demo import generated_cards
 from authz.service import Service, running
 from benchmarks.authorizer import START_TIMEOUT_S, AuthorizerFailed
 from benchmarks.payments import CONNECTIONS, Crowd, plan_of
-from simulators.acquirer import AcquirerHost
-from simulators.load import Result, run
+from simulators.acquirer.host import AcquirerHost
+from simulators.load.run import Result, run
 
 PAYERS = 2_000
 RATE = 200.0

@@ -26,7 +26,7 @@ from benchmarks.rows import Row
 from benchmarks.samples import purchase
 from benchmarks.takeover import takeover
 from ledger.embedded import EmbeddedError, EmbeddedServer
-from simulators.load import precise_loop
+from simulators.load.run import precise_loop
 
 DONE, FINDING, WRONG = 0, 1, 2
 RATES = (100, 250, 500, 1_000)

@@ -31,7 +31,7 @@ from benchmarks.machine import Machine, describe
 from benchmarks.payments import Crowd
 from benchmarks.samples import purchase
 from ledger.store import LedgerError
-from simulators.load import precise_loop
+from simulators.load.run import precise_loop
 
 DONE, FINDING = 0, 1
 HOLDERS = 100_000

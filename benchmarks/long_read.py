@@ -24,7 +24,7 @@ from ledger.chain import extend
 from ledger.postgres import PostgresStore
 from ledger.schema import FINANCE_ROLE
 from ledger.values import Entry
-from simulators.load import NS_PER_SECOND, Latencies, precise_loop
+from simulators.load.run import NS_PER_SECOND, Latencies, precise_loop
 
 RECORDS = 300_000
 HOLDERS = 3_000

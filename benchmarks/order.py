@@ -44,7 +44,7 @@ from benchmarks.machine import Machine, describe
 from benchmarks.payments import Crowd
 from benchmarks.samples import TUESDAY_NOON
 from ledger.values import Cents
-from simulators.load import precise_loop
+from simulators.load.run import precise_loop
 
 DONE, FINDING = 0, 1
 LINES = 100_000

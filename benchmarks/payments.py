@@ -17,12 +17,13 @@ from authz.wire.message import Message
 from benchmarks.authorizer import Authorizer, Usage
 from benchmarks.rows import FAULTS, Row, row, row_of
 from benchmarks.samples import TUESDAY_NOON
-from simulators import parameters
-from simulators.acquirer import AcquirerHost, Arrival, LinkLost
-from simulators.card import Card
-from simulators.load import Latencies, Pace, Prepared, Schedule, prepare, run, schedule
-from simulators.pinpad import PinPad
-from simulators.terminal import Terminal
+from simulators.acquirer.host import AcquirerHost, Arrival
+from simulators.link import LinkLost
+from simulators.load.run import Latencies, Pace, Prepared, Schedule, prepare, run, schedule
+from simulators.terminal import parameters
+from simulators.terminal.card import Card
+from simulators.terminal.messages import Terminal
+from simulators.terminal.pinpad import PinPad
 
 SEED = 19
 CENTS_MAX = 20

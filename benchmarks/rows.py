@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from simulators.load import NS_PER_SECOND, Latencies, Result
+from simulators.load.run import NS_PER_SECOND, Latencies, Result
 
 FAULTS = frozenset({"FORMAT", "MAC_WRONG", "IDENTITY_REUSED", "OVERLOADED", "UNAVAILABLE", "INTERNAL"})
 """Reasons that a sound request at a bearable rate never meets: they count as errors, not as refusals."""

@@ -33,10 +33,10 @@ from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from authz.wire.message import Message
 from ledger.values import Cents, Entry, HolderId, Identity, Lot, Purse, Seq
-from simulators import parameters
-from simulators.card import Card
-from simulators.pinpad import PinPad
-from simulators.terminal import Terminal
+from simulators.terminal import parameters
+from simulators.terminal.card import Card
+from simulators.terminal.messages import Terminal
+from simulators.terminal.pinpad import PinPad
 
 TUESDAY_NOON = datetime(2026, 5, 12, 10, 30, tzinfo=UTC)
 """12:30 in Paris."""

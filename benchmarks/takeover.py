@@ -34,14 +34,14 @@ from benchmarks.authorizer import AuthorizerFailed, started
 from benchmarks.ground import Count, Positive, console_for_tables, temporary
 from benchmarks.payments import CENTS_MAX, SEED, SHOP_TERMINAL, TERMINALS
 from benchmarks.samples import TUESDAY_NOON
-from simulators import parameters
-from simulators.acquirer import AcquirerError
-from simulators.card import Card
-from simulators.line import Line
-from simulators.parameters import Parameters
-from simulators.pinpad import PinPad
-from simulators.terminal import Terminal, repeat
-from simulators.till import UNDECIDED
+from simulators.acquirer.line import Line
+from simulators.link import LinkError
+from simulators.terminal import parameters
+from simulators.terminal.card import Card
+from simulators.terminal.messages import Terminal, repeat
+from simulators.terminal.parameters import Parameters
+from simulators.terminal.pinpad import PinPad
+from simulators.terminal.till import UNDECIDED
 
 RATE = 100.0
 ROUNDS = 5
@@ -210,7 +210,7 @@ class Terminals:
     async def _ask(self, engine: Engine, sending: Message) -> Message | None:
         try:
             reply = await engine.line.exchange(sending, PATIENCE_S)
-        except AcquirerError:
+        except LinkError:
             return None
         self.refused += reply.response_code in UNDECIDED
         return reply

@@ -2,49 +2,26 @@
 
 import asyncio
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from getpass import getpass
-from typing import Annotated
 
-import msgspec
-from cyclopts import App, CycloptsError, Parameter
-from cyclopts.validators import Number
+from cyclopts import App, CycloptsError
 
 from authz.wire.codec import Unsendable
-from authz.wire.dialect import DialectUnreadable, shipped
+from authz.wire.dialect import DialectUnreadable
 from simulators import pay as payment
-from simulators.acquirer import AcquirerError, LinkLost, NoConnection, NoReply
-from simulators.card import CardInvalid
-from simulators.faults import PER_MILLE, FaultProxy, Faults, NoListening
-from simulators.parameters import ParametersInvalid
-from simulators.pay import PayOptions, WrongUse
-from simulators.pinpad import KeyUnfit, PinUnfit
-from simulators.receipt import REVERSED, Decision, render
-from simulators.terminal import AmountUnfit
-from simulators.wording import Language
+from simulators.command_line import APPROVED, FINDING, WRONG, complain, say
+from simulators.link import LinkLost, NoConnection, NoReply
+from simulators.mistakes import Mistake
+from simulators.pay import PayOptions
+from simulators.terminal.receipt import REVERSED, Decision, render
+from simulators.terminal.wording import Language
 
-APPROVED, FINDING, WRONG = 0, 1, 2
-MISTAKES = (
-    WrongUse,
-    CardInvalid,
-    PinUnfit,
-    KeyUnfit,
-    AmountUnfit,
-    ParametersInvalid,
-    DialectUnreadable,
-    Unsendable,
-    AcquirerError,
-    NoListening,
-)
+MISTAKES = (Mistake, DialectUnreadable, Unsendable)
 """What a user can put right; each says how in one line, and holds no secret."""
 DIGITS_SHOWN_MAX = 2
 """Longer runs of digits in a message about wrong options may be a card's number or a PIN, and are left out."""
-
-Port = Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))]
-PerMille = Annotated[int, Parameter(validator=Number(gte=0, lte=PER_MILLE))]
-Milliseconds = Annotated[int, Parameter(validator=Number(gte=1))]
 
 app = App(
     name="simulate",
@@ -54,6 +31,9 @@ app = App(
     exit_on_error=False,
     result_action="return_value",
 )
+
+
+app.command("simulators.faults.command:faults")
 
 
 @app.command
@@ -72,9 +52,9 @@ def pay(options: PayOptions) -> int:
         again = f"--trace {int(attempt.request.trace or 0)} --clock {attempt.at.isoformat()}"
         raise type(failed)(f"{failed}; ask again, without paying twice, by adding {again}") from None
     slip = made.slip
-    _print(payment.report(slip) if options.json else render(slip, Language(options.language)))
+    say(payment.report(slip) if options.json else render(slip, Language(options.language)))
     if made.differing is not None:
-        _complain(
+        complain(
             f"a repeat was answered otherwise: {made.differing.response_code} {made.differing.reason or ''}".rstrip()
         )
         return FINDING
@@ -82,83 +62,17 @@ def pay(options: PayOptions) -> int:
     return APPROVED if good else FINDING
 
 
-@app.command
-def faults(
-    *,
-    upstream: str,
-    listen: Port = 0,
-    drop: PerMille = 20,
-    duplicate: PerMille = 20,
-    reorder: PerMille = 20,
-    delay: PerMille = 20,
-    delay_max_ms: Milliseconds = 200,
-    cut: PerMille = 1,
-    seed: int = 1,
-    dialect: str = "iso87ascii",
-    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
-) -> int:
-    """Stand between hosts and an authorizer and spoil their line, until SIGINT or SIGTERM; then say what was done.
-
-    Parameters
-    ----------
-    upstream
-        Where the authorizer is, HOST:PORT.
-    listen
-        The port that hosts connect to instead; 0 picks a free one, which the ready line names.
-    drop
-        Frames lost, in parts per 1,000.
-    duplicate
-        Frames sent twice, in parts per 1,000.
-    reorder
-        Frames that the next one overtakes, in parts per 1,000.
-    delay
-        Frames that come late, in parts per 1,000.
-    delay_max_ms
-        How late at most, in milliseconds.
-    cut
-        Frames at which the connection is ended, in parts per 1,000.
-    seed
-        Makes a run repeatable.
-    dialect
-        The dialect whose framing the hosts use.
-    as_json
-        Say at the end what was done as one JSON object.
-    """
-    chances = Faults(drop=drop, duplicate=duplicate, reorder=reorder, delay=delay, delay_max_ms=delay_max_ms, cut=cut)
-    proxy = FaultProxy(("127.0.0.1", listen), _address(upstream), shipped(dialect).framing, chances, seed)
-    asyncio.run(_until_told(proxy, upstream))
-    _print(msgspec.json.encode(proxy.counts).decode() if as_json else str(proxy.counts))
-    return APPROVED
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `simulate` and return its exit code. Errors are one line on standard error."""
     try:
         code = app(sys.argv[1:] if arguments is None else arguments)
     except CycloptsError as wrong:
-        _complain(f"{_one_line(str(wrong))}; see simulate --help")
+        complain(f"{_one_line(str(wrong))}; see simulate --help")
         return WRONG
     except MISTAKES as wrong:
-        _complain(str(wrong))
+        complain(str(wrong))
         return WRONG
     return code if isinstance(code, int) else APPROVED
-
-
-async def _until_told(proxy: FaultProxy, upstream: str) -> None:
-    """Run until SIGINT or SIGTERM."""
-    told = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    async with proxy:
-        _print(f"ready listen=127.0.0.1:{proxy.port} upstream={upstream}")
-        await told.wait()
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not (host and port.isascii() and port.isdigit() and 0 < int(port) <= 65_535):
-        raise WrongUse("--upstream: the authorizer's address, such as 127.0.0.1:8583")
-    return host, int(port)
 
 
 def _ask(name: str) -> str:
@@ -169,12 +83,3 @@ def _ask(name: str) -> str:
 def _one_line(text: str) -> str:
     without_numbers = re.sub(rf"[0-9]{{{DIGITS_SHOWN_MAX + 1},}}", "…", text)
     return " ".join(without_numbers.split()).rstrip(".")
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def _complain(text: str) -> None:
-    sys.stderr.write(f"simulate: {text}\n")

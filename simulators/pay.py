@@ -16,19 +16,16 @@ from msgspec import Struct
 from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from authz.wire.message import Message
-from simulators import parameters
-from simulators.acquirer import AcquirerHost
-from simulators.card import Card, CardInvalid, masked
-from simulators.parameters import Parameters
-from simulators.pinpad import PinPad
-from simulators.receipt import Decision, Left, Slip, read
-from simulators.terminal import TRACE_MAX, Clock, Entry, Site, Terminal, repeat
+from simulators.acquirer.host import AcquirerHost
+from simulators.command_line import WrongUse
+from simulators.terminal import parameters
+from simulators.terminal.card import Card, CardInvalid, masked
+from simulators.terminal.messages import TRACE_MAX, Clock, Entry, Site, Terminal, repeat
+from simulators.terminal.parameters import Parameters
+from simulators.terminal.pinpad import PinPad
+from simulators.terminal.receipt import Decision, Left, Slip, read
 
 REPEATS_MAX = 100
-
-
-class WrongUse(Exception):
-    """An option is missing or can't be understood."""
 
 
 @Parameter(name="*")
@@ -145,7 +142,7 @@ def prepare(options: PayOptions, secret: Callable[[str], str]) -> Attempt:
 async def make(attempt: Attempt, host: str, port: int, repeats: int) -> Payment:
     """Send the request, its repeats and its reversal.
 
-    Raises `AcquirerError`, and `Unsendable` where the dialect has no room.
+    Raises `LinkError`, and `Unsendable` where the dialect has no room.
     """
     acquirer = await AcquirerHost.connect(host, port, attempt.codec)
     try:

@@ -19,11 +19,11 @@ from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from authz.wire.frames import Framer
 from authz.wire.message import Message
-from simulators import parameters
-from simulators.card import Card
-from simulators.pinpad import PinPad
-from simulators.terminal import Entry, Terminal
-from simulators.totals import Totals
+from simulators.acquirer.totals import Totals
+from simulators.terminal import parameters
+from simulators.terminal.card import Card
+from simulators.terminal.messages import Entry, Terminal
+from simulators.terminal.pinpad import PinPad
 from tests.acceptance.authorizer import TUESDAY
 
 DEMO = demo_data.read()

@@ -20,8 +20,8 @@ from msgspec import Struct, structs
 from pyrage import x25519
 
 from authz.issuing.access import hash_of
-from simulators.card import Card
-from simulators.terminal import Entry
+from simulators.terminal.card import Card
+from simulators.terminal.messages import Entry
 from tests.acceptance.authorizer import TUESDAY, Authorizer, eventually, rows
 from tests.acceptance.counter import Line, terminal
 from tests.acceptance.shop import configuration, said

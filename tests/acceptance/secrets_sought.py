@@ -29,11 +29,11 @@ from authz.security.keys import VaultKey
 from authz.security.module import ZoneKeyUsage
 from authz.wire.message import Elements, Message
 from ledger.embedded import PORT, SUPERUSER, EmbeddedServer
-from simulators.card import Card
-from simulators.chip import Chip
-from simulators.pinpad import DukptPinPad, PinPad
-from simulators.terminal import Entry
-from simulators.totals import Totals
+from simulators.acquirer.totals import Totals
+from simulators.terminal.card import Card
+from simulators.terminal.chip import Chip
+from simulators.terminal.messages import Entry
+from simulators.terminal.pinpad import DukptPinPad, PinPad
 from tests.acceptance.counter import (
     CARDS,
     CODEC,

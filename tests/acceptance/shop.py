@@ -20,8 +20,8 @@ from authz.service import running as serving
 from authz.wire.amounts import AdditionalAmount, parse_amounts
 from authz.wire.message import ATTRIBUTES, Message
 from authz.wire.rules import reply_mti
-from simulators.card import Card
-from simulators.terminal import Terminal
+from simulators.terminal.card import Card
+from simulators.terminal.messages import Terminal
 from tests.acceptance.authorizer import TUESDAY, Authorizer, rows
 from tests.acceptance.counter import DEMO, SIMULATED, YEAR, Line, codec_of, terminal
 from tests.conftest import Database

@@ -7,7 +7,7 @@ from collections import Counter
 import asyncpg
 
 from authz.wire.message import Message
-from simulators.acquirer import AcquirerHost
+from simulators.acquirer.host import AcquirerHost
 from tests.acceptance.authorizer import Authorizer
 from tests.acceptance.counter import CARDS, CODEC, card, purchase, terminal, wrong_pin
 

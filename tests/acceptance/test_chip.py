@@ -11,9 +11,9 @@ import pytest
 
 from authz.decision.position import COUNTERS_BELOW_MAX
 from authz.wire.message import Message
-from simulators.card import Card
-from simulators.chip import Chip, Version
-from simulators.terminal import Entry, repeat
+from simulators.terminal.card import Card
+from simulators.terminal.chip import Chip, Version
+from simulators.terminal.messages import Entry, repeat
 from tests.acceptance.counter import DEMO, card, terminal, wrong_pin
 from tests.acceptance.shop import STOCK, Money, Shop, said
 

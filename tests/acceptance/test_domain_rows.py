@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from authz.decision.issuing.delivery import mailed
-from simulators.terminal import Entry
+from simulators.terminal.messages import Entry
 from tests.acceptance.authorizer import eventually
 from tests.acceptance.counter import cvv2, online, purchase, wrong_pin
 from tests.acceptance.issuing_desk import Employee, IssuingDesk, in_hand, mail_server, path_of

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from authz.wire.message import Elements, Message
-from simulators.card import Card
-from simulators.pinpad import DukptPinPad, EncipheredPin
+from simulators.terminal.card import Card
+from simulators.terminal.pinpad import DukptPinPad, EncipheredPin
 from tests.acceptance.counter import DEMO
 from tests.acceptance.shop import STOCK, Money, Shop, said
 

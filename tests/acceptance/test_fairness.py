@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from authz.wire.message import Message
-from simulators.terminal import Terminal
+from simulators.terminal.messages import Terminal
 from tests.acceptance.authorizer import TUESDAY, eventually, running
 from tests.acceptance.counter import CODEC, Line, card, framed, terminal
 from tests.acceptance.shop import configuration

@@ -14,10 +14,10 @@ from authz.security.keyblock import check_value, wrap
 from authz.security.module import ZoneKeyUsage
 from authz.wire.frames import Framer
 from authz.wire.message import Elements, Message
-from simulators.acquirer import AcquirerHost, Arrival, expected_by
-from simulators.card import Card
-from simulators.pinpad import PinPad
-from simulators.terminal import Terminal
+from simulators.acquirer.host import AcquirerHost, Arrival, expected_by
+from simulators.terminal.card import Card
+from simulators.terminal.messages import Terminal
+from simulators.terminal.pinpad import PinPad
 from tests.acceptance.counter import CODEC, DEMO, mac_of, network, signed, terminal
 from tests.acceptance.shop import STOCK, Money, Shop
 

@@ -21,8 +21,8 @@ from authz.cli import main
 from authz.security.keyblock import KeyKind
 from authz.security.keys import VaultKey, VaultKeys
 from authz.security.master import MASTER_VARIABLE, Master
-from simulators.pinpad import PinPad
-from simulators.terminal import Terminal
+from simulators.terminal.messages import Terminal
+from simulators.terminal.pinpad import PinPad
 from tests.acceptance.authorizer import AUTHZ, TUESDAY, Authorizer, eventually, rows, running
 from tests.acceptance.counter import DEMO, SIMULATED, ask, card, purchase
 from tests.conftest import Database

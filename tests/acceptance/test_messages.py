@@ -11,8 +11,8 @@ from authz.security.keyblock import check_value, wrap
 from authz.security.module import ZoneKeyUsage
 from authz.wire.amounts import parse_amounts
 from authz.wire.message import ATTRIBUTES, Elements, Message
-from simulators.terminal import repeat
-from simulators.totals import Totals
+from simulators.acquirer.totals import Totals
+from simulators.terminal.messages import repeat
 from tests.acceptance.counter import DEMO, DIALECTS, Line, card, mac_of, network, signed, terminal, totals
 from tests.acceptance.shop import CAP, STOCK, Money, Shop, check_echo, said, told
 

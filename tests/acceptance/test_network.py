@@ -9,10 +9,10 @@ import pytest
 from authz.security.keyblock import check_value, wrap
 from authz.security.module import ZoneKeyUsage
 from authz.wire.message import Elements, Message
-from simulators.card import Card
-from simulators.pinpad import PinPad
-from simulators.terminal import repeat
-from simulators.totals import Totals
+from simulators.acquirer.totals import Totals
+from simulators.terminal.card import Card
+from simulators.terminal.messages import repeat
+from simulators.terminal.pinpad import PinPad
 from tests.acceptance.authorizer import eventually
 from tests.acceptance.counter import DEMO, Line, mac_of, network, signed, totals
 from tests.acceptance.shop import STOCK, Money, Shop, said

@@ -9,8 +9,8 @@ import pytest
 from psec.pinblock import encode_pinblock_iso_0
 
 from authz.wire.message import Message
-from simulators.card import Card
-from simulators.totals import Totals
+from simulators.acquirer.totals import Totals
+from simulators.terminal.card import Card
 from tests.acceptance.counter import DEMO, network, signed, totals
 from tests.acceptance.secrets_sought import Secrets, columns
 from tests.acceptance.shop import Shop, said

@@ -14,8 +14,8 @@ from ledger.chain import GENESIS, extend
 from ledger.memory import MemoryStore
 from ledger.reading import chunks, entry_of, heads, reader
 from ledger.values import Partition, Seq
-from simulators.terminal import Terminal
-from simulators.totals import Totals
+from simulators.acquirer.totals import Totals
+from simulators.terminal.messages import Terminal
 from tests.acceptance.authorizer import Authorizer
 from tests.acceptance.counter import Line, card, cvv2, online, purchase, terminal, wrong_pin
 from tests.conftest import Database

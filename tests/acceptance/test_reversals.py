@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from authz.wire.message import ATTRIBUTES, Message
-from simulators.card import Card
-from simulators.terminal import repeat
+from simulators.terminal.card import Card
+from simulators.terminal.messages import repeat
 from tests.acceptance.counter import card
 from tests.acceptance.shop import CAP, STOCK, Money, Shop, said, told
 

@@ -7,7 +7,7 @@ import pytest
 
 from authz.wire.message import Message
 from authz.wire.original import OriginalElements
-from simulators.terminal import repeat
+from simulators.terminal.messages import repeat
 from tests.acceptance.authorizer import TUESDAY, Authorizer, rows
 from tests.acceptance.conftest import Start
 from tests.acceptance.counter import CODEC, Line, ask, purchase, wrong_pin

@@ -10,7 +10,7 @@ import pytest
 
 from authz.wire.message import Message
 from ledger.embedded import EmbeddedServer
-from simulators.terminal import repeat
+from simulators.terminal.messages import repeat
 from tests.acceptance.authorizer import TUESDAY, Authorizer, eventually, rows, running
 from tests.acceptance.conftest import Start
 from tests.acceptance.counter import CODEC, Closed, Line, ask, purchase

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from simulators.acquirer import AcquirerHost, LinkLost, NoConnection
+from simulators.acquirer.host import AcquirerHost
+from simulators.link import LinkLost, NoConnection
 from tests.acceptance.authorizer import Authorizer, eventually
 from tests.acceptance.conftest import Start
 from tests.acceptance.counter import CODEC, SIMULATED, Closed, Line, purchase

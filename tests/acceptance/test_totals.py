@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from authz.wire.message import Message
-from simulators.terminal import repeat
-from simulators.totals import Totals
+from simulators.acquirer.totals import Totals
+from simulators.terminal.messages import repeat
 from tests.acceptance.counter import SIMULATED, card, totals
 from tests.acceptance.shop import CAP, STOCK, Shop, said
 from tests.conftest import Database

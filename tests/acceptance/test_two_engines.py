@@ -11,7 +11,7 @@ import pytest
 from authz.wire.message import Message
 from ledger.postgres import PostgresStore
 from ledger.values import Partition
-from simulators.terminal import repeat
+from simulators.terminal.messages import repeat
 from tests.acceptance.authorizer import Authorizer, eventually, rows
 from tests.acceptance.conftest import Start
 from tests.acceptance.counter import CODEC, Closed, Line, ask, card, network, purchase, terminal

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from simulators.card import Card
+from simulators.terminal.card import Card
 from tests.acceptance.authorizer import TUESDAY
 from tests.acceptance.counter import card
 from tests.acceptance.shop import CAP, STOCK, Shop, said, told

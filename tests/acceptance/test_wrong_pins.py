@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from simulators.terminal import repeat
+from simulators.terminal.messages import repeat
 from tests.acceptance.authorizer import rows
 from tests.acceptance.conftest import Start
 from tests.acceptance.counter import CODEC, Closed, Line, ask, purchase, wrong_pin

@@ -9,7 +9,7 @@ from authz.engine.requests import KeyChange
 from authz.security.keyblock import check_value, wrap
 from authz.security.module import ZoneKeyUsage
 from ledger.store import Unavailable
-from simulators.pinpad import PinPad
+from simulators.terminal.pinpad import PinPad
 from tests.engine import world as worlds
 from tests.engine.world import LINK, PIN, House, World
 

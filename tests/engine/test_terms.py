@@ -20,7 +20,7 @@ from authz.security.module import PinMethod, ZoneKeyUsage
 from ledger.memory import MemoryLedger, MemoryStore
 from ledger.store import Fence, Unavailable
 from ledger.values import Epoch, HolderId
-from simulators.pinpad import PinPad
+from simulators.terminal.pinpad import PinPad
 from tests.engine import world as worlds
 from tests.engine.messages import totals
 from tests.engine.world import LINK, MAIN, PIN, House, World, module, pan_of, turns

@@ -44,7 +44,7 @@ from ledger.chain import GENESIS, record_hash
 from ledger.memory import MemoryLedger, MemoryStore
 from ledger.store import Store
 from ledger.values import Account, Cents, HolderId, Partition, Record
-from simulators.pinpad import PinPad
+from simulators.terminal.pinpad import PinPad
 
 MAIN = Partition(0)
 LINK, OTHER_LINK = "970001", "970002"

@@ -39,13 +39,13 @@ from ledger.postgres import PostgresStore
 from ledger.store import Unavailable
 from ledger.values import Partition
 from ledger.verify import Report, verify
-from simulators import parameters
-from simulators.acquirer import AcquirerError
-from simulators.card import Card
-from simulators.line import Line
-from simulators.pinpad import PinPad
-from simulators.terminal import Site, Terminal, repeat
-from simulators.till import UNDECIDED, Patience, Till
+from simulators.acquirer.line import Line
+from simulators.link import LinkError
+from simulators.terminal import parameters
+from simulators.terminal.card import Card
+from simulators.terminal.messages import Site, Terminal, repeat
+from simulators.terminal.pinpad import PinPad
+from simulators.terminal.till import UNDECIDED, Patience, Till
 from tests.acceptance.authorizer import TUESDAY, Authorizer, eventually
 from tests.conftest import Database
 
@@ -225,14 +225,14 @@ class Shop:
         """Ask once; where that comes to nothing the customer pays otherwise. Silence is taken back: it may be in."""
         try:
             reply = await self.lines.exchange(request, HASTY.answer_within_s)
-        except AcquirerError:
+        except LinkError:
             await self.till.take_back(request)
         else:
             if reply.response_code not in UNDECIDED:
                 self.terminal.note(request, reply)
 
     async def _asks_again(self, request: Message) -> None:
-        with suppress(AcquirerError):
+        with suppress(LinkError):
             await self.lines.exchange(repeat(request), HASTY.answer_within_s)
 
 

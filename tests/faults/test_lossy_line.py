@@ -28,16 +28,16 @@ from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from authz.wire.message import Message
 from ledger.verify import Report, verify
-from simulators import parameters
-from simulators.acquirer import AcquirerHost
-from simulators.book import Kind
-from simulators.card import Card
-from simulators.faults import Counts, FaultProxy, Faults
-from simulators.line import Line
-from simulators.pinpad import PinPad
-from simulators.terminal import Site, Terminal
-from simulators.till import Patience, Till
-from simulators.totals import Totals
+from simulators.acquirer.host import AcquirerHost
+from simulators.acquirer.line import Line
+from simulators.acquirer.totals import Totals
+from simulators.faults.proxy import Counts, FaultProxy, Faults
+from simulators.terminal import parameters
+from simulators.terminal.book import Kind
+from simulators.terminal.card import Card
+from simulators.terminal.messages import Site, Terminal
+from simulators.terminal.pinpad import PinPad
+from simulators.terminal.till import Patience, Till
 from tests.acceptance.authorizer import TUESDAY, Authorizer, running
 from tests.conftest import Database
 

@@ -33,9 +33,9 @@ from authz.wire.dialect import shipped, shipped_names
 from authz.wire.message import ATTRIBUTES, Elements, Message
 from authz.wire.rules import check_mandatory
 from authz.wire.track2 import Track2
-from simulators.card import Card
-from simulators.chip import Chip
-from simulators.pinpad import DukptPinPad, PinPad
+from simulators.terminal.card import Card
+from simulators.terminal.chip import Chip
+from simulators.terminal.pinpad import DukptPinPad, PinPad
 from tests.acceptance import secrets_sought
 from tests.links.lines import ACQUIRER, NOON, approve, financial, line_of, network, purchase, until
 

@@ -12,9 +12,9 @@ from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from authz.wire.frames import Framer
 from authz.wire.message import Message
-from simulators import parameters
-from simulators.pinpad import PinPad
-from simulators.terminal import Terminal
+from simulators.terminal import parameters
+from simulators.terminal.messages import Terminal
+from simulators.terminal.pinpad import PinPad
 
 LOOP_TURNS_TO_SETTLE = 10
 NOON = datetime(2026, 5, 12, 10, 30, tzinfo=UTC)

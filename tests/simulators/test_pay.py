@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators import cli
-from simulators.acquirer import NoReply
+from simulators.link import NoReply
 from simulators.pay import WrongUse, parse_cents
 
 PAN = "9250100000000014"
@@ -262,7 +262,7 @@ def test_an_unanswered_payment_is_not_an_approved_one(counter, capsys, monkeypat
     async def never(self, request, timeout=0.0):
         raise NoReply("no reply within 8 s")
 
-    monkeypatch.setattr("simulators.acquirer.AcquirerHost.exchange", never)
+    monkeypatch.setattr("simulators.acquirer.host.AcquirerHost.exchange", never)
     with counter(lambda peer, request: None) as host:
         assert run("--amount", "5", "--port", str(host.port)) == 2
 

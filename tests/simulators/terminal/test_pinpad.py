@@ -12,7 +12,7 @@ from authz.security.software import SoftwareSecurityModule
 from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from authz.wire.message import Elements, Message
-from simulators.pinpad import DukptPinPad, InitialKeyUnfit, KeysSpent, PinUnfit, counter_after
+from simulators.terminal.pinpad import DukptPinPad, InitialKeyUnfit, KeysSpent, PinUnfit, counter_after
 
 BDK = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
 INITIAL = "6AC292FAA1315B4D858AB3A3D7D5933A"

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz.wire.rules import reply_mti
-from simulators import parameters
-from simulators.book import Kind, Tally
-from simulators.card import Card
-from simulators.pinpad import PinPad
-from simulators.terminal import Terminal, repeat
+from simulators.terminal import parameters
+from simulators.terminal.book import Kind, Tally
+from simulators.terminal.card import Card
+from simulators.terminal.messages import Terminal, repeat
+from simulators.terminal.pinpad import PinPad
 from tests.simulators.conftest import NOON
 
 CARD = Card(pan="9250100000000014", expiry="2806", pin="1234", cvv2="987", generation=1)

@@ -5,13 +5,14 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from simulators.chip import Chip
+from simulators.mistakes import Mistake
+from simulators.terminal.chip import Chip
 
 SERVICE_CODE = "625"
 """On the stripe (ISO 7813): national chip card, authorized by the issuer, goods and services only, PIN required."""
 
 
-class CardInvalid(Exception):
+class CardInvalid(Mistake):
     """A card's data has not the form that a terminal can read."""
 
 

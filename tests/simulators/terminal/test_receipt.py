@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from authz.decision.outcomes import Reason
 from authz.wire.message import Elements, Message
-from simulators import parameters, wording
-from simulators.receipt import COLUMNS, Decision, Left, balances, euros, read, render
-from simulators.terminal import Site
-from simulators.wording import Language
+from simulators.terminal import parameters, wording
+from simulators.terminal.messages import Site
+from simulators.terminal.receipt import COLUMNS, Decision, Left, balances, euros, read, render
+from simulators.terminal.wording import Language
 
 SITE = parameters.demo().site("PAR00001")
 NOON = datetime(2026, 5, 12, 10, 30, tzinfo=UTC)

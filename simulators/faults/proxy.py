@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from authz.wire.dialect import Framing
 from authz.wire.frames import Framer, FrameTooLong
+from simulators.mistakes import Mistake
 
 PER_MILLE = 1_000
 READ_BYTES = 65_536
@@ -28,7 +29,7 @@ Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 """A connection's receiving and sending end."""
 
 
-class NoListening(Exception):
+class NoListening(Mistake):
     """The fault proxy can't listen there."""
 
 

@@ -16,6 +16,8 @@ from msgspec import Struct
 from pyemv import tlv
 from pyemv.cvn import VisaCVN10, VisaCVN18
 
+from simulators.mistakes import Mistake
+
 COUNTER_MAX = 0xFFFF
 """The counter (ATC) has two bytes: a chip that has reached this is dead."""
 MASTER_KEY_BYTES = 16
@@ -31,14 +33,14 @@ APPROVES_BIT = 0x80
 """In byte 2 of the card status update under an ARPC of CVN 18: the issuer approves."""
 
 
-class MasterKeyUnfit(Exception):
+class MasterKeyUnfit(Mistake):
     """An issuer's master key is 32 hexadecimal digits."""
 
     def __init__(self) -> None:
         super().__init__(type(self).__doc__)
 
 
-class ChipSpent(Exception):
+class ChipSpent(Mistake):
     """The chip has counted its 65,535 transactions and makes no cryptogram any more."""
 
     def __init__(self) -> None:

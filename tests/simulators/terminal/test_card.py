@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psec.pinblock import decode_pinblock_iso_0
 
-from simulators import parameters
-from simulators.card import Card, CardInvalid
-from simulators.pinpad import KeyUnfit, PinPad, PinUnfit
+from simulators.terminal import parameters
+from simulators.terminal.card import Card, CardInvalid
+from simulators.terminal.pinpad import KeyUnfit, PinPad, PinUnfit
 
 PAN = "9250100000000014"
 ZPK = "0123456789ABCDEFFEDCBA987654321089ABCDEF01234567"

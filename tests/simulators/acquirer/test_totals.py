@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from authz.wire.message import Message
-from simulators.totals import Totals
+from simulators.acquirer.totals import Totals
 
 CODEC = Codec(shipped("iso87ascii"))
 NUMBERS = st.integers(0, 10**10 - 1)

@@ -11,12 +11,12 @@ from pyemv import tlv
 from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from authz.wire.rules import check_mandatory
-from simulators import parameters
-from simulators.book import Tally
-from simulators.card import Card
-from simulators.chip import Chip
-from simulators.pinpad import PinPad
-from simulators.terminal import AmountUnfit, Entry, Terminal, repeat
+from simulators.terminal import parameters
+from simulators.terminal.book import Tally
+from simulators.terminal.card import Card
+from simulators.terminal.chip import Chip
+from simulators.terminal.messages import AmountUnfit, Entry, Terminal, repeat
+from simulators.terminal.pinpad import PinPad
 
 CARD = Card(pan="9250100000000014", expiry="2806", pin="1234", cvv2="987", generation=1)
 NOON = datetime(2026, 5, 12, 10, 30, tzinfo=UTC)

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from authz.wire.rules import first_mti, reply_mti
-from simulators.acquirer import LinkLost, NoReply
-from simulators.book import Kind
-from simulators.card import Card
-from simulators.line import Line
-from simulators.till import NotAcknowledged, Patience, Till
+from simulators.acquirer.line import Line
+from simulators.link import LinkLost, NoReply
+from simulators.terminal.book import Kind
+from simulators.terminal.card import Card
+from simulators.terminal.till import NotAcknowledged, Patience, Till
 
 CARD = Card(pan="9250100000000014", expiry="2806", pin="1234", generation=1)
 QUICK = Patience(answer_within_s=0.01, again_every_s=0.0, reversals_max_tries=5)

@@ -5,7 +5,7 @@ import ssl
 
 from authz.wire.codec import Codec
 from authz.wire.message import Message
-from simulators.acquirer import AcquirerHost
+from simulators.acquirer.host import AcquirerHost
 
 
 class Line:
@@ -21,7 +21,7 @@ class Line:
         self._connecting = asyncio.Lock()
 
     async def exchange(self, request: Message, timeout: float) -> Message:
-        """Send a request and return its reply, within `timeout` seconds. Raises `AcquirerError`."""
+        """Send a request and return its reply, within `timeout` seconds. Raises `LinkError`."""
         acquirer = await self._connected()
         return await acquirer.exchange(request, timeout)
 

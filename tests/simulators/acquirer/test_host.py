@@ -9,9 +9,10 @@ import pytest
 
 from authz.wire.message import Message
 from authz.wire.rules import check_mandatory
-from simulators.acquirer import AcquirerHost, AlreadyInFlight, LinkLost, NoConnection, NoReply
-from simulators.card import Card
-from simulators.totals import Totals
+from simulators.acquirer.host import AcquirerHost
+from simulators.acquirer.totals import Totals
+from simulators.link import AlreadyInFlight, LinkLost, NoConnection, NoReply
+from simulators.terminal.card import Card
 
 CARD = Card(pan="9250100000000014")
 NOON = datetime(2026, 5, 12, 10, 30, tzinfo=UTC)

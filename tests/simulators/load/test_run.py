@@ -11,9 +11,9 @@ import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulators.acquirer import AcquirerHost
-from simulators.card import Card
-from simulators.load import Pace, precise_loop, prepare, run, schedule
+from simulators.acquirer.host import AcquirerHost
+from simulators.load.run import Pace, precise_loop, prepare, run, schedule
+from simulators.terminal.card import Card
 
 CARD = Card(pan="9250100000000014")
 RATE = 500.0

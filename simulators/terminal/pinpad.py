@@ -7,34 +7,35 @@ from msgspec import Struct
 from psec.pinblock import encode_pinblock_iso_0
 
 from authz.security.dukpt import COUNTER_BITS_SET_MAX, COUNTER_MAX, KeySerial, pin_key
+from simulators.mistakes import Mistake
 
 PIN_DIGITS_MIN = 4
 PIN_DIGITS_MAX = 12
 """ISO 9564-1."""
 
 
-class PinUnfit(Exception):
+class PinUnfit(Mistake):
     """A PIN is 4 to 12 digits."""
 
     def __init__(self) -> None:
         super().__init__(type(self).__doc__)
 
 
-class KeyUnfit(Exception):
+class KeyUnfit(Mistake):
     """A zone PIN key is 32 or 48 hexadecimal digits."""
 
     def __init__(self) -> None:
         super().__init__(type(self).__doc__)
 
 
-class InitialKeyUnfit(Exception):
+class InitialKeyUnfit(Mistake):
     """A PIN pad's initial key is 32 hexadecimal digits, its key serial number 20 that name a key."""
 
     def __init__(self) -> None:
         super().__init__(type(self).__doc__)
 
 
-class KeysSpent(Exception):
+class KeysSpent(Mistake):
     """The PIN pad has used each of its 1,048,575 keys and must be given another initial key."""
 
     def __init__(self) -> None:

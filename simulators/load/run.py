@@ -20,7 +20,8 @@ from msgspec import Struct
 from authz.wire.codec import Codec
 from authz.wire.frames import Framer
 from authz.wire.message import Message
-from simulators.acquirer import AcquirerError, AcquirerHost, Arrival, Key, Taker, expected_by
+from simulators.acquirer.host import AcquirerHost, Arrival, Key, Taker, expected_by
+from simulators.link import LinkError
 
 LATENCY_MAX_MICROSECONDS = 60_000_000
 """Longer latencies are recorded as this."""
@@ -191,7 +192,7 @@ class _Meter:
         self._next += 1
         try:
             host.post(request.frame, request.key, self._taker(number))
-        except AcquirerError:
+        except LinkError:
             self._unsent += 1
             return
         self._due_ns[number] = due_ns

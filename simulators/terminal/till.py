@@ -7,14 +7,14 @@ told again until it is heard. All is kept in memory: a till that is switched off
 """
 
 import asyncio
-from typing import Protocol
 
 from msgspec import Struct
 
 from authz.wire.message import Message
-from simulators.acquirer import AcquirerError
-from simulators.book import ACKNOWLEDGEMENTS, REVERSALS
-from simulators.terminal import Terminal, repeat
+from simulators.link import Authorizer, LinkError
+from simulators.mistakes import Mistake
+from simulators.terminal.book import ACKNOWLEDGEMENTS, REVERSALS
+from simulators.terminal.messages import Terminal, repeat
 
 ANSWER_WITHIN_S = 8.0
 """Above the 5 s within which a host answers or declines to."""
@@ -26,7 +26,7 @@ UNDECIDED = ("91", "96")
 """Response codes by which nothing was recorded: a copy of the same request may still be decided otherwise."""
 
 
-class NotAcknowledged(Exception):
+class NotAcknowledged(Mistake):
     """A message that must be told was not acknowledged, as often as it was sent."""
 
     def __init__(self, mti: str, tries: int, response_code: str | None) -> None:
@@ -45,13 +45,6 @@ class Patience(Struct, frozen=True, kw_only=True):
     again_every_s: float = AGAIN_EVERY_S
     repeats_max: int = REPEATS_MAX
     reversals_max_tries: int = REVERSALS_MAX_TRIES
-
-
-class Authorizer(Protocol):
-    """How a till reaches its host: a `Line`, or whatever exchanges messages as one does."""
-
-    async def exchange(self, request: Message, timeout: float) -> Message:
-        """Send a request and return its reply. Raises `AcquirerError` where there is none within `timeout` s."""
 
 
 class Till:
@@ -110,7 +103,7 @@ class Till:
     async def _ask(self, request: Message, within_s: float) -> Message | None:
         try:
             return await self._authorizer.exchange(request, within_s)
-        except AcquirerError:
+        except LinkError:
             return None
 
 

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from authz.wire.dialect import Framing
 from authz.wire.frames import Framer
 from simulators import cli
-from simulators import faults as faults_module
-from simulators.faults import Fates, FaultProxy, Faults, NoListening
+from simulators.faults import proxy as faults_module
+from simulators.faults.proxy import Fates, FaultProxy, Faults, NoListening
 
 FRAMES = 200
 SIMULATE = str(Path(sys.executable).parent / "simulate")

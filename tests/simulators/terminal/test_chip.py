@@ -24,7 +24,7 @@ from authz.security.keys import IssuerKeys, VaultKey
 from authz.security.module import ChipFinding
 from authz.security.software import SoftwareSecurityModule
 from ledger.values import Cents
-from simulators.chip import COUNTER_MAX, Asked, Chip, ChipSpent, MasterKeyUnfit, Version
+from simulators.terminal.chip import COUNTER_MAX, Asked, Chip, ChipSpent, MasterKeyUnfit, Version
 
 MASTER = "2315208C9110AD402315208C9110AD40"
 PAN = "9250100000000014"

@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from authz.wire.amounts import parse_amounts
 from authz.wire.message import Message
-from simulators import wording
-from simulators.terminal import Site
-from simulators.wording import Language, Words
+from simulators.terminal import wording
+from simulators.terminal.messages import Site
+from simulators.terminal.wording import Language, Words
 
 COLUMNS = 40
 REVERSED = "00"

@@ -16,10 +16,11 @@ from msgspec import Struct
 from authz.wire.message import Elements, Message
 from authz.wire.original import OriginalElements
 from authz.wire.rules import first_mti
-from simulators.book import REFUND, Book, Kind, Tally
-from simulators.card import Card
-from simulators.chip import Asked
-from simulators.pinpad import PinPad
+from simulators.mistakes import Mistake
+from simulators.terminal.book import REFUND, Book, Kind, Tally
+from simulators.terminal.card import Card
+from simulators.terminal.chip import Asked
+from simulators.terminal.pinpad import PinPad
 
 Clock = Callable[[], datetime]
 """Says what time it is, as an aware datetime."""
@@ -64,7 +65,7 @@ TRACKED = (Entry.CHIP, Entry.STRIPE)
 """Entries that can carry track 2 (on a chip: its equivalent data)."""
 
 
-class AmountUnfit(Exception):
+class AmountUnfit(Mistake):
     """An amount is 0 to 999,999,999,999 cents."""
 
     def __init__(self) -> None:

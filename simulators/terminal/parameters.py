@@ -11,11 +11,12 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from simulators.card import masked
-from simulators.terminal import Site
+from simulators.mistakes import Mistake
+from simulators.terminal.card import masked
+from simulators.terminal.messages import Site
 
 
-class ParametersInvalid(Exception):
+class ParametersInvalid(Mistake):
     """The parameters' file can't be read, or has not the shape that terminals need."""
 
 

@@ -13,7 +13,8 @@ from authz.wire.codec import Codec, Malformed, Unreadable
 from authz.wire.frames import Framer, FrameTooLong
 from authz.wire.message import Elements, Message
 from authz.wire.rules import reply_mti
-from simulators.totals import Totals
+from simulators.acquirer.totals import Totals
+from simulators.link import AlreadyInFlight, LinkLost, NoConnection, NoReply
 
 IN_FLIGHT_MAX = 1_024
 """Requests that await their reply at once; a further exchange waits for a place."""
@@ -29,26 +30,6 @@ PLACELESS = "58"
 
 Key = tuple[str | None, ...]
 """What a reply is matched by."""
-
-
-class AcquirerError(Exception):
-    """The acquirer's host could not do what was asked."""
-
-
-class NoConnection(AcquirerError):
-    """No connection could be made to the authorizer."""
-
-
-class LinkLost(AcquirerError):
-    """The connection was lost: what was in flight may or may not have been decided."""
-
-
-class NoReply(AcquirerError):
-    """No reply came in time: the request may or may not have been decided."""
-
-
-class AlreadyInFlight(AcquirerError):
-    """A request with the same matching fields still awaits its reply."""
 
 
 class Arrival(Struct, frozen=True):

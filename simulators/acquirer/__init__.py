@@ -1,0 +1,1 @@
+"""The acquirer's host, between terminals and an authorizer."""

@@ -1,0 +1,1 @@
+"""Bad lines, made on purpose."""

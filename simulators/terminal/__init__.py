@@ -1,0 +1,1 @@
+"""The terminal: its card, its PIN pad, its messages, its book."""
