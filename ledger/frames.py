@@ -1,37 +1,47 @@
-"""Records as they come from the database, read ahead, and their hashes made straight from the columns.
+"""Records as they come from the database, read ahead: what was hashed of each, and the columns that are looked into.
 
-The bytes that are hashed are those of `ledger.chain.record_hash`: MessagePack has one form for a struct that is like
-an array and for a tuple. Instants come as the database keeps them, microseconds since 2000, since making datetimes of
-them costs as much as hashing the record.
+A frame is made by the database of a record's columns and its transfers', and is what `ledger.chain.frame` makes of an
+entry: so it is hashed as it comes.
 """
 
-import struct
 from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
-from hashlib import blake2b
-from itertools import pairwise, repeat
+from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
 import asyncpg
-import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple, replace
 
 from ledger.reading import read_ahead
 from ledger.values import EURO, Epoch, HolderId, Partition, Seq
 
-CHUNK_RECORDS_MAX = 1_000
+CHUNK_SEQS = 1_000
 """In one statement, some 1 MB: as much again is read ahead."""
 PIECE_RECORDS_MAX = 250
 """Between two turns of the loop, in which it takes in what is read ahead."""
 
 # One row of arrays: fewer objects to make and to go through than a row for each record, or transfer.
 _RECORDS = """
-SELECT array_agg(seq), array_agg(epoch), array_agg(timestamptz_send(at)), array_agg(kind), array_agg(holder),
-       array_agg(request), array_agg(reply), array_agg(reason), array_agg("position"), array_agg(identities),
-       array_agg(hash)
+SELECT array_agg(seq), array_agg(epoch), array_agg(hash), array_agg(frame), array_agg(lines){inside}
   FROM (
-       SELECT seq, epoch, at, kind, holder, request, reply, reason, "position", identities, hash
-         FROM ledger.whole_journal WHERE partition = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4
-  ) AS record"""
+       SELECT seq, epoch, hash, record.frame || coalesce(moved.frame, '') AS frame, coalesce(lines, 0) AS lines,
+              holder, "position", identities
+         FROM (
+              SELECT *, record_send(ROW(
+                         partition, seq, epoch, at, kind, holder, request, reply, reason, "position", identities
+                     )) AS frame
+                FROM ledger.whole_journal WHERE partition = $1 AND seq > $2 AND seq <= $3 ORDER BY seq LIMIT $4
+         ) AS record
+         LEFT JOIN (
+              SELECT seq, count(*) AS lines,
+                     string_agg(record_send(ROW(line, debit, credit, amount, currency)), '' ORDER BY line) AS frame
+                FROM ledger.whole_transfer WHERE partition = $1 AND seq > $2 AND seq <= $3 GROUP BY seq
+         ) AS moved USING (seq)
+        ORDER BY seq
+  ) AS whole"""
+_CHAIN = _RECORDS.format(inside="")
+_INSIDE = _RECORDS.format(inside=', array_agg(holder), array_agg("position"), array_agg(identities)')
 
 # No currency but the euro has a line: it doesn't fit.
 _TRANSFERS = """
@@ -42,15 +52,6 @@ SELECT array_agg(seq), array_agg(CASE currency WHEN $4 THEN line END),
          FROM ledger.whole_transfer WHERE partition = $1 AND seq >= $2 AND seq <= $3 ORDER BY seq, line
   ) AS transfer"""
 
-_MICROSECONDS = 1_000_000
-_YEAR_2000 = 946_684_800 * _MICROSECONDS
-_TIMESTAMP = -1
-"""The MessagePack extension of instants."""
-
-_KEY = struct.Struct(">q16s")
-_frame = msgspec.msgpack.Encoder().encode
-_Ext = msgspec.msgpack.Ext
-
 Move = tuple[str, str, int]
 """A transfer: debit, credit, amount."""
 
@@ -58,28 +59,27 @@ Move = tuple[str, str, int]
 class Records(Struct, frozen=True):
     """Records in their order, column by column: going through a column costs less than going through as many rows.
 
-    `instants` are microseconds since 2000, in 8 bytes; `moves` the transfers of each, None where they don't fit it.
+    `frames` is what was hashed of each, behind the hash before it; `lines` how many transfers each has.
     """
 
     seqs: Sequence[Seq]
     epochs: Sequence[Epoch]
-    instants: Sequence[bytes]
-    kinds: Sequence[str]
-    holders: Sequence[HolderId | None]
-    requests: Sequence[str]
-    replies: Sequence[str]
-    reasons: Sequence[str]
-    positions: Sequence[str | None]
-    identities: Sequence[bytes]
     hashes: Sequence[bytes]
-    moves: Sequence[Sequence[Move] | None]
+    frames: Sequence[bytes]
+    lines: Sequence[int]
+    holders: Sequence[HolderId | None] = ()
+    """These columns are read only where a walk looks inside records."""
+    positions: Sequence[str | None] = ()
+    identities: Sequence[bytes] = ()
+    moves: Sequence[Sequence[Move] | None] = ()
+    """The transfers of each, None where they don't fit it."""
 
     def __len__(self) -> int:
         return len(self.seqs)
 
     def pieces(self, marks: Collection[int] = ()) -> Iterator["Records"]:
         """Cut them into pieces. One that comes to a record in `marks` ends there."""
-        columns = msgspec.structs.astuple(self)
+        columns = astuple(self)
         ends = {at for at, seq in enumerate(self.seqs, 1) if seq in marks}
         ends.update(range(PIECE_RECORDS_MAX, len(self), PIECE_RECORDS_MAX), (len(self),))
         for begin, end in pairwise(sorted(ends | {0})):
@@ -87,18 +87,25 @@ class Records(Struct, frozen=True):
 
 
 def chunks(
-    connection: asyncpg.Connection, partition: Partition, after: Seq, through: Seq
+    connection: asyncpg.Connection, partition: Partition, after: Seq, through: Seq, *, inside: bool
 ) -> AsyncGenerator[Records, None]:
-    """Read the records `after` < seq <= `through` by keyset, as `ledger.reading.read_ahead` does."""
+    """Read the records `after` < seq <= `through` by keyset, as `ledger.reading.read_ahead` does.
+
+    Ends early where as many in a row are missing as a chunk has numbers.
+    """
 
     async def behind(last: Records | None) -> Records | None:
         begin = after if last is None else last.seqs[-1]
-        columns = _arrays(await connection.fetchrow(_RECORDS, partition, begin, through, CHUNK_RECORDS_MAX))
+        end = min(through, max(begin, 0) + CHUNK_SEQS)
+        asked = _INSIDE if inside else _CHAIN
+        columns = _arrays(await connection.fetchrow(asked, partition, begin, end, CHUNK_SEQS))
         if not columns:
             return None
-        seqs = columns[0]
-        transfers = _arrays(await connection.fetchrow(_TRANSFERS, partition, seqs[0], seqs[-1], EURO))
-        return Records(*[*columns, moves_of(seqs, zip(*transfers, strict=True))])
+        records = Records(*columns)
+        if not inside:
+            return records
+        transfers = _arrays(await connection.fetchrow(_TRANSFERS, partition, records.seqs[0], records.seqs[-1], EURO))
+        return replace(records, moves=moves_of(records.seqs, zip(*transfers, strict=True)))
 
     return read_ahead(behind)
 
@@ -122,44 +129,7 @@ def moves_of(
     return [None if seq in misfits else found[seq] for seq in seqs]
 
 
-def hashes(previous: bytes, partition: Partition, records: Records) -> list[bytes]:
+def hashes(previous: bytes, records: Records) -> list[bytes]:
     """Hash records as their writer did, each on what is written to be the hash of the one before it."""
-    fields = zip(
-        repeat(partition, len(records)),
-        records.seqs,
-        records.epochs,
-        _instants(records.instants),
-        records.kinds,
-        records.holders,
-        records.requests,
-        records.replies,
-        records.reasons,
-        records.positions,
-        records.moves,
-        map(_keys_of, records.identities),
-        strict=True,
-    )
-    made = []
-    for last, frame in zip((previous, *records.hashes), map(_frame, fields), strict=False):
-        digest = blake2b(last, digest_size=32)
-        digest.update(frame)
-        made.append(digest.digest())
-    return made
-
-
-def _keys_of(packed: bytes) -> list[tuple[int, bytes]] | bytes:
-    """Packed identities, as they were written; what can't be those is left as it is, and hashed so."""
-    return packed if len(packed) % _KEY.size else list(_KEY.iter_unpack(packed))
-
-
-def _instants(stored: Sequence[bytes]) -> Iterator[msgspec.msgpack.Ext]:
-    """Instants as MessagePack has them, each in the shortest of its three forms."""
-    for microseconds in struct.unpack(f">{len(stored)}q", b"".join(stored)):
-        seconds, rest = divmod(microseconds + _YEAR_2000, _MICROSECONDS)
-        if not 0 <= seconds < 1 << 34:
-            data = struct.pack(">Iq", rest * 1_000, seconds)
-        elif rest or seconds >= 1 << 32:
-            data = (rest * 1_000 << 34 | seconds).to_bytes(8)
-        else:
-            data = seconds.to_bytes(4)
-        yield _Ext(_TIMESTAMP, data)
+    before = (previous, *records.hashes)
+    return [sha256(last + frame).digest() for last, frame in zip(before, records.frames, strict=False)]

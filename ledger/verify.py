@@ -203,7 +203,7 @@ class _Walk:
         kept = self.seq
         self.marks = {Seq(1), *self.anchors.seqs, *self.closed}
         async with aclosing(
-            frames.chunks(self.connection, self.partition, self.seq or Seq(BEFORE_ALL), last)
+            frames.chunks(self.connection, self.partition, self.seq or Seq(BEFORE_ALL), last, inside=self.looks_inside)
         ) as chunks:
             async for chunk in chunks:
                 if flawed := await self._chunk(chunk):
@@ -236,21 +236,20 @@ class _Walk:
     def _step(self, piece: Records) -> tuple[int, Flaw | None]:
         """Step behind the records that are sound, and say how many they are, and what is wrong with the next."""
         sound, flaw = self._chained(piece)
-        moves = [one or () for one in piece.moves[:sound]]
         if self.looks_inside:
-            records = zip(piece.holders, piece.positions, moves, piece.identities, strict=False)
-            right = self.money.fold(records)
+            moves = [one or () for one in piece.moves[:sound]]
+            right = self.money.fold(zip(piece.holders, piece.positions, moves, piece.identities, strict=False))
             if right < sound:
                 sound, flaw = right, Flaw.MONEY
             self.identities.add(piece.identities[:sound], piece.seqs[:sound])
         if sound:
             self.seq, self.epoch, self.hash = piece.seqs[sound - 1], piece.epochs[sound - 1], piece.hashes[sound - 1]
-            self.transfers += sum(map(len, moves[:sound]))
+            self.transfers += sum(piece.lines[:sound])
         return sound, flaw
 
     def _chained(self, piece: Records) -> tuple[int, Flaw | None]:
         """Count the records that stand in the chain, up to the first that doesn't, and say why it doesn't."""
-        made = frames.hashes(self.hash, self.partition, piece)
+        made = frames.hashes(self.hash, piece)
         return min(
             (len(piece), None),
             (_same(piece.seqs, range(self.seq + 1, self.seq + 1 + len(piece))), Flaw.MISSING),
@@ -262,7 +261,7 @@ class _Walk:
 
     async def _told(self, flaw: Flaw, piece: Records, at: int) -> Finding:
         """Say what is wrong with a record that the walk didn't step over."""
-        seq, epoch, holder, moves = piece.seqs[at], piece.epochs[at], piece.holders[at], piece.moves[at]
+        seq, epoch = piece.seqs[at], piece.epochs[at]
         match flaw:
             case Flaw.MISSING if seq < 1:
                 return self._finding(seq, flaw, "numbers begin at 1")
@@ -275,6 +274,7 @@ class _Walk:
             case Flaw.HASH:
                 what = "it isn't what was written: its hash doesn't cover its content and the record before"
             case _:
+                holder, moves = piece.holders[at], piece.moves[at]
                 before = await self._line_before(holder, seq)
                 what = self.money.what(holder, before, piece.positions[at], moves or (), piece.identities[at])
         return self._finding(seq, flaw, what)

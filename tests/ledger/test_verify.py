@@ -29,7 +29,7 @@ from tests.ledger.story import FLOAT, MAIN, PAYABLE, RECORDS, Tampering, lot_of,
 @pytest.fixture(autouse=True)
 def chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small chunks: every ledger here is read in several."""
-    monkeypatch.setattr(frames, "CHUNK_RECORDS_MAX", 5)
+    monkeypatch.setattr(frames, "CHUNK_SEQS", 5)
     monkeypatch.setattr(fingerprints, "CHUNK_RECORDS_MAX", 3)
     monkeypatch.setattr(fingerprints, "CHUNK_IDENTITIES_MAX", 7)
 

@@ -20,7 +20,7 @@ from tests.ledger.story import RECORDS, Tampering, story, write
 @pytest.fixture(autouse=True)
 def chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small chunks: every window here is read in several."""
-    monkeypatch.setattr(frames, "CHUNK_RECORDS_MAX", 3)
+    monkeypatch.setattr(frames, "CHUNK_SEQS", 3)
 
 
 @pytest.fixture
