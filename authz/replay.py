@@ -210,7 +210,7 @@ class Rereading:
             at=recorded.at,
             kind=kind_of(inputs.command),
             holder=outcome.holder,
-            request=encode_json(replace(inputs, trail=seqs)).decode(),
+            request=recorded.request if seqs == inputs.trail else encode_json(replace(inputs, trail=seqs)).decode(),
             reply=encode_json(outcome.reply).decode(),
             reason=outcome.reply.reason,
             position=position,

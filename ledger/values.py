@@ -55,7 +55,7 @@ def pack_identities(identities: Iterable[Identity]) -> bytes:
 
 def unpack_identities(packed: bytes) -> tuple[Identity, ...]:
     """Undo `pack_identities`."""
-    return tuple(Identity(stamp, digest) for stamp, digest in _KEY.iter_unpack(packed))
+    return tuple([Identity(stamp, digest) for stamp, digest in _KEY.iter_unpack(packed)])
 
 
 _KEY = struct.Struct(">q16s")
