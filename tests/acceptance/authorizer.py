@@ -5,7 +5,6 @@ import itertools
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+
+from tests.programs import Running
 
 AUTHZ = str(Path(sys.executable).parent / "authz")
 TUESDAY = "2026-05-12T12:30:00+02:00"
@@ -41,13 +42,12 @@ def eventually(condition: Callable[[], Any], within_s: float = START_MAX_S) -> A
 class Authorizer:
     """One process. `output` and `errors` are all that it wrote so far."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, demo: bool = True) -> None:
         number = next(_numbers)
         self._output = folder / f"authorizer-{number}.stdout"
         self._errors = folder / f"authorizer-{number}.stderr"
-        command = [AUTHZ, "serve", "--demo", "--port", "0", "--http-port", "0", *options]
-        with self._output.open("wb") as output, self._errors.open("wb") as errors:
-            self.process = subprocess.Popen(command, stdout=output, stderr=errors, cwd=folder)
+        words = ("serve", *(("--demo",) if demo else ()), "--port", "0", "--http-port", "0", *options)
+        self._process = Running("authz", *words, folder=folder, output=self._output, errors=self._errors)
 
     @property
     def output(self) -> str:
@@ -63,7 +63,11 @@ class Authorizer:
 
     @property
     def lives(self) -> bool:
-        return self.process.poll() is None
+        return self._process.lives
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def port(self) -> int:
@@ -95,16 +99,19 @@ class Authorizer:
 
     def kill(self) -> None:
         """`kill -9`."""
-        self.process.kill()
-        self.process.wait()
+        self._process.kill()
 
     def terminate(self) -> int:
         """SIGTERM; returns the exit code."""
         self.signal(signal.SIGTERM)
-        return self.process.wait(EXIT_MAX_S)
+        return self.exit_code()
+
+    def exit_code(self, within_s: float = EXIT_MAX_S) -> int:
+        """Wait for its end."""
+        return self._process.exit_code(within_s)
 
     def signal(self, number: signal.Signals) -> None:
-        os.kill(self.process.pid, number)
+        os.kill(self.pid, number)
 
     def get(self, path: str) -> tuple[int, str]:
         """Fetch a page of the HTTP side: status and body."""

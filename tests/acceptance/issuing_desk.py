@@ -4,8 +4,6 @@ The embosser and the PIN printer are here too: their age keys open what was made
 """
 
 import asyncio
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +26,7 @@ from tests.acceptance.shop import configuration, said
 from tests.conftest import Database
 from tests.issuing.api.office import ISSUER_TOKEN, Office, lines, offer, person
 from tests.issuing.outbox.mailroom import MailServer
+from tests.programs import Program, run
 
 PACES = "requests_a_second = 100000\norders_a_minute = 100000"
 CSV = "text/csv"
@@ -252,14 +251,9 @@ class IssuingDesk:
         self.command("ledger", "verify")
         self.command("authz", "replay")
 
-    def command(self, program: str, *arguments: str) -> str:
+    def command(self, program: Program, *arguments: str) -> str:
         """Run one of finance's commands over the ledger; give what it printed."""
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / program), *arguments, "--database", self.database.finance_url],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run(program, *arguments, "--database", self.database.finance_url)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -1,23 +1,19 @@
 """An authorizer with an embedded database anchors its ledger beside it, and others prove the ledger by that."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 from ledger.anchors import read
 from ledger.signing import Verifier, public_path
 from tests.acceptance.authorizer import TUESDAY, eventually, running
 from tests.acceptance.counter import ask, purchase
-
-LEDGER = str(Path(sys.executable).with_name("ledger"))
+from tests.programs import run
 
 
 def prove(data: Path) -> subprocess.CompletedProcess[str]:
     """Verify a data folder's ledger against the anchors that lie there."""
     options = ("--anchor", data / "anchors.jsonl", "--key", public_path(data / "anchors.pem"))
-    return subprocess.run(
-        [LEDGER, "verify", "--data", data, *options], capture_output=True, text=True, check=False, timeout=60
-    )
+    return run("ledger", "verify", "--data", data, *options)
 
 
 def test_what_was_acknowledged_is_anchored_at_the_latest_when_it_stops(data: Path, tmp_path: Path) -> None:

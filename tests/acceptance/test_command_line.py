@@ -13,6 +13,7 @@ from tests.acceptance.authorizer import AUTHZ, TUESDAY, Authorizer, eventually, 
 from tests.acceptance.conftest import Start
 from tests.acceptance.counter import CARDS, ask, purchase
 from tests.conftest import Database
+from tests.programs import run
 
 WRONG_USE = 2
 SINCE_READY = timedelta(seconds=5)
@@ -23,6 +24,7 @@ _KINDS = (
 
 
 def serve(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as it is installed."""
     return subprocess.run([AUTHZ, *options], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -46,7 +48,7 @@ def serve(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_wrong_use_is_one_line_and_exit_2(tmp_path: Path, options: list[str], says: str) -> None:
-    done = serve(tmp_path, *options)
+    done = run("authz", *options, folder=tmp_path)
     assert (done.returncode, done.stdout) == (WRONG_USE, "")
     *_, line = lines = [one for one in done.stderr.splitlines() if "DEMO KEYS" not in one]
     assert len(lines) == 1

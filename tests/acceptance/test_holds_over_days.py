@@ -4,16 +4,14 @@ The demo's programmes hold for 7 days. A hold of Tuesday 12 May 2026 is open unt
 20th on. The sweep comes when that day is over everywhere on earth, with a margin.
 """
 
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tests.acceptance.authorizer import eventually
 from tests.acceptance.counter import card
 from tests.acceptance.shop import CAP, STOCK, Money, Shop, said, told
+from tests.programs import Program, run
 
 APPROVED = ("00", "APPROVED")
 NO_ORIGINAL = ("25", "NO_ORIGINAL")
@@ -30,13 +28,9 @@ def later(shop: Shop, at: str) -> None:
 
 def sound(shop: Shop) -> None:
     """The chain, the positions, every decision and the trial balance."""
-    for program, command in (("ledger", "verify"), ("authz", "replay")):
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / program), command, "--database", shop.database.finance_url],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    commands: tuple[tuple[Program, str], ...] = (("ledger", "verify"), ("authz", "replay"))
+    for program, command in commands:
+        done = run(program, command, "--database", shop.database.finance_url)
         assert done.returncode == 0, done.stderr
     [[total]] = shop.rows("SELECT sum(balance)::bigint FROM ledger.balance")
     assert total == 0

@@ -23,9 +23,10 @@ from authz.security.keys import VaultKey, VaultKeys
 from authz.security.master import MASTER_VARIABLE, Master
 from simulators.terminal.messages import Terminal
 from simulators.terminal.pinpad import PinPad
-from tests.acceptance.authorizer import AUTHZ, TUESDAY, Authorizer, eventually, rows, running
+from tests.acceptance.authorizer import TUESDAY, Authorizer, eventually, rows, running
 from tests.acceptance.counter import DEMO, SIMULATED, ask, card, purchase
 from tests.conftest import Database
+from tests.programs import run
 
 DONE, FINDING, WRONG_USE = 0, 1, 2
 MASTER, NEW_MASTER = "5a17c3e1" * 8, "c2d94b70" * 8
@@ -83,14 +84,13 @@ class Vestry:
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `authz` on the configuration. Whatever it does, it shows no key."""
-        done = subprocess.run(
-            [AUTHZ, *arguments, "--config", str(self.config)],
-            cwd=self.folder,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        done = run(
+            "authz",
+            *arguments,
+            "--config",
+            self.config,
+            folder=self.folder,
+            environment={**os.environ, **environment},
         )
         assert leaked(done.stdout + done.stderr) == []
         return done
@@ -291,14 +291,7 @@ class TestWithoutDemo:
         with running(vestry.folder, *options):
             pass
 
-        class Real(Authorizer):
-            def __init__(self, *options: str) -> None:
-                self._output, self._errors = vestry.folder / "real.stdout", vestry.folder / "real.stderr"
-                command = [AUTHZ, "serve", "--port", "0", "--http-port", "0", *options]
-                with self._output.open("wb") as output, self._errors.open("wb") as errors:
-                    self.process = subprocess.Popen(command, stdout=output, stderr=errors, cwd=vestry.folder)
-
-        authorizer = Real(*options)
+        authorizer = Authorizer(vestry.folder, *options, demo=False)
         try:
             authorizer.ready()
             site = SIMULATED.site("PAR00001")

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from ledger.signing import Signer, public_path
 from tests.conftest import Database
+from tests.programs import run
 
 LEDGER = str(Path(sys.executable).parent / "ledger")
 SOUND, FINDING, WRONG_USE, UNREAD = 0, 1, 2, 141
@@ -37,14 +38,7 @@ class Books(Struct, frozen=True):
             "nothing": ("--database", self.database.finance_url.replace(self.database.name, "postgres")),
             "nowhere": ("--database", "postgresql://finance@/authz?host=/nowhere"),
         }
-        return subprocess.run(
-            [LEDGER, *command.split(), *urls[on]],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return run("ledger", *command.split(), *urls[on], folder=self.folder)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from tests.conftest import Database
 
 @pytest.fixture
 def journal(authorizer: Authorizer, own_database: Database) -> str:
-    """A ledger with a lunch in it, as finance reads it."""
+    """A ledger with a lunch in it that nobody writes any more, as finance reads it."""
     till = terminal()
     stranger = replace(card("0014"), pan="9250100000009999")
     with Line(authorizer.port) as line:
@@ -42,6 +42,7 @@ def journal(authorizer: Authorizer, own_database: Database) -> str:
             *told(till),
         ):
             line.ask(request)
+    authorizer.kill()
     return own_database.finance_url
 
 

@@ -49,7 +49,7 @@ async def test_what_is_in_flight_is_answered_and_nothing_new_is_taken(start: Sta
         assert (reply.trace, reply.response_code) == (request.trace, "00")
         with pytest.raises(Closed):
             line.receive()
-    assert authorizer.process.wait(10) == 0
+    assert authorizer.exit_code() == 0
     traces = await watcher.fetch("SELECT request -> 'command' -> 'origin' ->> 'trace' FROM ledger.journal")
     assert [one[0] for one in traces].count(request.trace) == 1
     assert late.trace not in [one[0] for one in traces]
@@ -73,7 +73,7 @@ def test_stopped_under_load_each_record_was_answered(start: Start) -> None:
                 answered.add(reply.trace)
         except Closed:
             pass
-    assert authorizer.process.wait(10) == 0
+    assert authorizer.exit_code() == 0
     query = "SELECT request -> 'command' -> 'origin' ->> 'trace' FROM ledger.journal WHERE kind = 'purchase'"
     assert {one[0] for one in rows(authorizer.database, query)} == answered
 
@@ -95,7 +95,7 @@ def test_idle_and_half_open_connections_hold_nothing_up(start: Start) -> None:
 def test_sigint_is_the_same(start: Start) -> None:
     authorizer = start()
     authorizer.signal(signal.SIGINT)
-    assert authorizer.process.wait(10) == 0
+    assert authorizer.exit_code() == 0
 
 
 def test_a_standby_stops_too(start: Start) -> None:

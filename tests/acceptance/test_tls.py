@@ -85,6 +85,6 @@ def test_a_link_that_others_reach_in_plain_is_refused_in_one_line(start: Start, 
     path = tmp_path / "links.toml"
     path.write_text(configuration(host="0.0.0.0"))  # noqa: S104
     refused = start("--config", str(path), ready=False)
-    assert refused.process.wait(10) == 2
+    assert refused.exit_code() == 2
     assert len(refused.errors.splitlines()) == 1
     assert "plaintext = true" in refused.errors

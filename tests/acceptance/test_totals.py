@@ -2,10 +2,8 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import date
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,9 +11,11 @@ import pytest
 from authz.wire.message import Message
 from simulators.acquirer.totals import Totals
 from simulators.terminal.messages import repeat
+from tests import programs
 from tests.acceptance.counter import SIMULATED, card, totals
 from tests.acceptance.shop import CAP, STOCK, Shop, said
 from tests.conftest import Database
+from tests.programs import Program
 
 DAY, DAY_BEFORE = date(2026, 2, 20), date(2026, 2, 19)
 AT = "2026-02-20T12:30:00+01:00"
@@ -147,7 +147,6 @@ def test_the_books_are_sound(day: Shop, command: tuple[str, str]) -> None:
     assert total == 0
 
 
-def run(shop: Shop, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(shop: Shop, program: Program, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command as finance, while the authorizer runs."""
-    command = [str(Path(sys.executable).parent / program), *arguments, "--database", shop.database.finance_url]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return programs.run(program, *arguments, "--database", shop.database.finance_url)

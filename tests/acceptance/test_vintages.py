@@ -3,8 +3,6 @@
 What is due by the date is posted before the authorizer says that it is ready.
 """
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from tests.acceptance.authorizer import TUESDAY
 from tests.acceptance.counter import card
 from tests.acceptance.shop import CAP, STOCK, Shop, said, told
 from tests.conftest import Database
+from tests.programs import Program, run
 
 DECEMBER = "2026-12-10T12:30:00+01:00"
 LAST_MINUTE = "2027-02-28T23:59:00+01:00"
@@ -63,13 +62,9 @@ def records(shop: Shop, kind: str) -> int:
 
 def sound(shop: Shop) -> None:
     """The chain, the positions, every decision and the trial balance."""
-    for program, command in (("ledger", "verify"), ("authz", "replay")):
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / program), command, "--database", shop.database.finance_url],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    commands: tuple[tuple[Program, str], ...] = (("ledger", "verify"), ("authz", "replay"))
+    for program, command in commands:
+        done = run(program, command, "--database", shop.database.finance_url)
         assert done.returncode == 0, done.stderr
     assert balance(shop, "%") == 0
 
