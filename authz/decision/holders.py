@@ -66,13 +66,19 @@ def credit(
     holder: HolderId, position: Position, lot: Lot, source: Account, facts: Facts
 ) -> tuple[Position, tuple[Transfer, ...]]:
     """Credit a lot out of `source`, after what is due by the date: the position then, and all that moves."""
+    position, due = vintages.post_due(holder, position, facts)
+    position, transfer = add_lot(holder, position, lot, source)
+    return position, (*due, transfer)
+
+
+def add_lot(holder: HolderId, position: Position, lot: Lot, source: Account) -> tuple[Position, Transfer]:
+    """Put a lot into a purse out of `source`, whatever is due by the date."""
     if lot.amount <= 0:
         raise LoadEmpty
     named = lot.product in PRODUCT_CODES and lot.name and ":" not in lot.name
     if not named or lot.valid_from > lot.valid_until:
         raise LotMalformed
-    position, due = vintages.post_due(holder, position, facts)
     purse = replace(position.purse, lots=lots.add(position.purse.lots, lot))
     products = position.products if lot.product in position.products else (*position.products, lot.product)
     transfer = Transfer(source, accounts.of_holder(holder, lot.product, lot.name), lot.amount)
-    return replace(position, purse=purse, products=products), (*due, transfer)
+    return replace(position, purse=purse, products=products), transfer

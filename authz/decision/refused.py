@@ -64,6 +64,14 @@ class NothingDue(Refused):
     """The holder has nothing that is due by the date."""
 
 
+class EmployerUnknown(Refused):
+    """There is no such employer: open its account first."""
+
+
+class ProgrammeDiffers(Refused):
+    """The employer is of another programme."""
+
+
 class ProgrammeUnknown(Refused):
     """No programme says how this holder's lots live: register their employer, and adopt its programme, first."""
 

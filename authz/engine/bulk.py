@@ -27,7 +27,7 @@ from ledger.store import LedgerError
 from ledger.values import Identity
 
 AT_ONCE_MAX = 32
-"""Commands of bulk work in one batch."""
+"""Commands of bulk work in one batch, where its pace says nothing else."""
 BEGIN_AGAIN_EVERY_S = 60
 """How often it is looked for what has become due."""
 DONE = frozenset({Reason.APPROVED, Reason.IDENTITY_REUSED})
@@ -38,11 +38,13 @@ class Pace(Struct, frozen=True, gc=False):
     """How much of a partition bulk work takes while there are payments: alone, it takes all there is.
 
     At most `at_once_max` commands are in a batch: the loop is the payments' again after so many decisions. When they
-    are done, the lane rests `rests_per_work` times as long as they took.
+    are done, the lane rests `rests_per_work` times as long as they took. `alone_max` are in a batch where nobody pays:
+    whoever comes then waits for one of them at most.
     """
 
     at_once_max: int
     rests_per_work: float
+    alone_max: int = AT_ONCE_MAX
 
     def rest(self, work_s: float) -> float:
         """Tell how long to rest after so many seconds of work."""
@@ -53,6 +55,8 @@ HIDDEN = Pace(at_once_max=8, rests_per_work=9)
 """Bookkeeping, which takes a tenth of the time."""
 BRISK = Pace(at_once_max=32, rests_per_work=0.5)
 """Orders that are paid, which take two thirds of it."""
+MASSIVE = Pace(at_once_max=32, rests_per_work=0.5, alone_max=250)
+"""Portfolios that are taken over: millions of commands, as a rule before anybody pays."""
 
 
 class Interrupted(LedgerError):
@@ -65,19 +69,27 @@ class Interrupted(LedgerError):
 class Errand(Struct, frozen=True, gc=False):
     """A command to carry out once for its `key`. `day` is the key's own date, for its place in the index.
 
-    `by` is whose access it came by.
+    `by` is whose access it came by. `verbatim`: it is refused where something else was carried out under its key.
+    `fresh`: it was most likely never carried out, and would be refused if it had been: only then is its key looked for.
     """
 
     command: Administration
     key: str
     day: date
     by: str = ""
+    verbatim: bool = False
+    fresh: bool = False
 
     @property
     def keys(self) -> Keys:
         """Its key with the stamp of its day: many keys of one day lie together in the index."""
-        identity = Identity(int(f"{self.day:%y%m%d}000000"), command_key(self.key).identity.digest)
+        stamp = (self.day.year % 100 * 10_000 + self.day.month * 100 + self.day.day) * 10**6
+        identity = Identity(stamp, command_key(self.key).identity.digest)
         return Keys(identity, identity)
+
+
+class SaidOtherwise(Refused):
+    """It was carried out before, and with other content."""
 
 
 class Refusal(Struct, frozen=True, gc=False):
@@ -109,8 +121,8 @@ class Lane:
     async def carry_out(self, errands: Sequence[Errand], pace: Pace = HIDDEN) -> Sequence[Refusal]:
         """Carry out commands in any order, and tell which of them were refused.
 
-        What was done before under the same key counts as done, also where it was said in other words then. Raises
-        `Interrupted`.
+        What was done before under the same key counts as done, also where it was said in other words then and the
+        errand isn't to be taken verbatim. Raises `Interrupted`.
         """
         left, refusals = list(errands), list[Refusal]()
         while left:
@@ -134,7 +146,7 @@ class Lane:
         """Wait until payments leave room in a batch; tell for how many commands."""
         await self._traffic.is_below(self._batch_records_max)
         left = self._batch_records_max - self._traffic.in_hand
-        return min(left, pace.at_once_max if self._traffic.flows else AT_ONCE_MAX)
+        return min(left, pace.at_once_max if self._traffic.flows else pace.alone_max)
 
     async def _carry_out(self, errands: Sequence[Errand]) -> Sequence[Refusal]:
         with self._desk.guests(passbook_of(one.command) for one in errands):
@@ -155,14 +167,22 @@ class Lane:
             holder=passbook_of(command),
             merchant=beside_of(command),
             keys=errand.keys,
-            look_up=True,
+            look_up=not errand.fresh,
             bulk=True,
             deadline=math.inf,
             by=errand.by,
         )
-        answer = await self._answer(work)
+        try:
+            answer = await self._answer(work)
+        except Refused:
+            if work.look_up:
+                raise
+            work.look_up = True
+            answer = await self._answer(work)
         if not isinstance(answer, Answer) or answer.reply.reason not in DONE:
             raise Interrupted
+        if errand.verbatim and answer.reply.reason is Reason.IDENTITY_REUSED:
+            raise SaidOtherwise
 
 
 async def keep_up(gate: Gate, job: Callable[[], Awaitable[None]], say: Callable[[str], None]) -> None:

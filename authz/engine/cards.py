@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -59,8 +59,8 @@ class Vault(Protocol):
     async def named(self, cards: Sequence[CardId]) -> Mapping[CardId, SealedCard]:
         """Return the card of each id that has one: at most `CARDS_A_QUERY_MAX`."""
 
-    async def add_many(self, cards: Sequence[SealedCard]) -> None:
-        """Keep those whose id and token are both new: at most `CARDS_A_QUERY_MAX`. `named` tells which are there."""
+    async def add_many(self, cards: Sequence[SealedCard]) -> Collection[CardId]:
+        """Keep those whose id and token are both new, and name them: at most `CARDS_A_QUERY_MAX`."""
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -155,6 +155,17 @@ class Cards:
         await self._vault.add_many([self._sealed(card) for card in cards])
         return await self.named([card.card for card in cards])
 
+    async def take_in(self, cards: Sequence[NumberedCard]) -> Mapping[CardId, NumberedCard | None]:
+        """Keep the numbers of cards that another issuer's processor made, and return what wasn't kept.
+
+        That is, by id: the card that is there already, or None where the number is another's. Each id and number
+        stands once, in at most `CARDS_A_QUERY_MAX`, none of which memory keeps. Raises `ledger.store.Unavailable`.
+        """
+        kept = await self._vault.add_many([self._sealed(card) for card in cards])
+        left = [card.card for card in cards if card.card not in kept]
+        there = await self.named(left) if left else {}
+        return {card: there.get(card) for card in left}
+
     async def shown(self, cards: Sequence[CardId]) -> Mapping[CardId, SealedCard]:
         """Find cards by their ids, sealed as they are: at most `CARDS_A_QUERY_MAX`. Raises `Unavailable`."""
         return await self._vault.named(cards)
@@ -221,12 +232,13 @@ class MemoryVault:
         require_bound(len(cards), CARDS_A_QUERY_MAX, "cards")
         return {card: self._by_id[card] for card in cards if card in self._by_id}
 
-    async def add_many(self, cards: Sequence[SealedCard]) -> None:
-        """Keep those whose id and token are both new."""
+    async def add_many(self, cards: Sequence[SealedCard]) -> Collection[CardId]:
+        """Keep those whose id and token are both new, and name them."""
         require_bound(len(cards), CARDS_A_QUERY_MAX, "cards")
-        for card in cards:
-            if card.card not in self._by_id:
-                await self.add(card)
+        new = [card for card in cards if card.card not in self._by_id and card.token not in self._cards]
+        for card in new:
+            await self.add(card)
+        return [card.card for card in new]
 
     async def close(self) -> None:
         """There is nothing to let go of."""

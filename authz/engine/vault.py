@@ -1,6 +1,6 @@
 """The card vault in PostgreSQL: table `authz.vault`, mutable and backed up with the ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -27,7 +27,7 @@ _ADD = (
 _ADD_MANY = (
     f"INSERT INTO authz.vault ({_COLUMNS}) SELECT * FROM unnest("  # noqa: S608  column names, ours
     "$1::text[], $2::text[], $3::integer[], $4::bytea[], $5::text[], $6::text[], $7::bytea[], $8::bytea[]) "
-    "ON CONFLICT DO NOTHING"
+    "ON CONFLICT DO NOTHING RETURNING card"
 )
 
 
@@ -53,13 +53,15 @@ class PostgresVault:
         rows = await self._connections.run(lambda pool: pool.fetch(_NAMED, cards))
         return {row["card"]: SealedCard(**dict(row)) for row in rows}
 
-    async def add_many(self, cards: Sequence[SealedCard]) -> None:
-        """Keep those whose id and token are both new. Raises `Unavailable`."""
+    async def add_many(self, cards: Sequence[SealedCard]) -> Collection[CardId]:
+        """Keep those whose id and token are both new, and name them. Raises `Unavailable`."""
         require_bound(len(cards), CARDS_A_QUERY_MAX, "cards")
+        if not cards:
+            return ()
         in_order = sorted(cards, key=lambda one: one.card)  # so that no two who add wait for each other
         columns = [list(column) for column in zip(*map(msgspec.structs.astuple, in_order), strict=True)]
-        if columns:
-            await self._connections.run(lambda pool: pool.execute(_ADD_MANY, *columns))
+        rows = await self._connections.run(lambda pool: pool.fetch(_ADD_MANY, *columns))
+        return {row["card"] for row in rows}
 
     async def close(self) -> None:
         """Let go of every connection."""

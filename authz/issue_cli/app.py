@@ -8,10 +8,11 @@ from authz.issue_cli.holders import holder, requests
 from authz.issue_cli.merchants import merchant
 from authz.issue_cli.offers import offer
 from authz.issue_cli.orders import order
+from authz.issue_cli.portfolio import portfolio
 from authz.issue_cli.runs import run
 
 issue = App(
     name="issue", help="Issuing, through the API of an authorizer that runs: from an order to a card that pays."
 )
-for room in (offer, client, agent, order, requests, holder, run, merchant, access):
+for room in (offer, client, agent, order, requests, holder, run, merchant, portfolio, access):
     issue.command(room)

@@ -26,7 +26,7 @@ from authz.decision.commands import (
     Reversal,
     StopCard,
 )
-from authz.decision.issuing.commands import ActivateCard, Fulfil, RemakeCard
+from authz.decision.issuing.commands import ActivateCard, Fulfil, RemakeCard, TakeOver
 from authz.decision.issuing.states import ClientId
 from authz.decision.outcomes import Reason, Reply
 from authz.decision.position import CardId, Position
@@ -114,6 +114,8 @@ class _Told(Struct, frozen=True, gc=False):
                 return merchant_passbook(self.command.origin.merchant_id)
             case Fulfil(client=client):
                 return employer_passbook(client)
+            case TakeOver(employer=employer):
+                return employer_passbook(ClientId(employer))
             case _:
                 return None
 
@@ -224,6 +226,13 @@ def _issuing(command: Command) -> _Found | None:
     match command:
         case Load() | Fulfil():
             return OperationKind.LOAD, command.product, command.amount
+        case TakeOver(lots=lots) if lots:
+            products = {lot.product for lot in lots}
+            return (
+                OperationKind.LOAD,
+                products.pop() if len(products) == 1 else None,
+                Cents(sum(lot.amount for lot in lots)),
+            )
         case ExchangeLot():
             return OperationKind.EXCHANGE, command.product, None
         case ReactivateLot():

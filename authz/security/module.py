@@ -37,6 +37,10 @@ class PinUnknown(SecurityError):
     """The PIN isn't the card's natural one, and can't be found again from what is kept of it: make a new card."""
 
 
+class PinGarbled(SecurityError):
+    """A PIN block holds no PIN of that card: another key, another number, or a PIN of another form or length."""
+
+
 class KeyBlockRefused(SecurityError):
     """A key block doesn't open, or what is in it isn't a key that a link may change. The message says which."""
 
@@ -181,6 +185,13 @@ class SecurityModule(Protocol):
 
     async def make_pin_check(self, method: PinMethod, pan: str, pin: str) -> PinCheck:
         """Make what is to be kept of a PIN. Raises `Malformed`."""
+
+    async def make_block_check(self, method: PinMethod, zone: str, pin_block: str, pan: str) -> PinCheck:
+        """Make what is to be kept of the PIN in a block (16 hexadecimal digits, ISO format 0 or 3), unseen by anybody.
+
+        It is under the link's zone PIN key: how cards with their holders' PINs come from another issuer's processor.
+        Raises `KeyMissing`, `PinGarbled` and `Malformed`.
+        """
 
     async def make_natural_check(self, method: PinMethod, pan: str) -> PinCheck:
         """Make what is to be kept of a new card's PIN, its natural one (IBM 3624), which doesn't leave the module.

@@ -14,6 +14,7 @@ from authz.security.module import (
     KeyMissing,
     PinCheck,
     PinFinding,
+    PinGarbled,
     PinMethod,
     PinUnknown,
     SecurityError,
@@ -125,6 +126,14 @@ class SoftwareSecurityModule(SecurityModule):
     async def make_pin_check(self, method: PinMethod, pan: str, pin: str) -> PinCheck:
         """Make what is to be kept of a PIN. Raises `Malformed`."""
         return PinCheck(method, self._pin_checks[method][0].of(pan, pin))
+
+    async def make_block_check(self, method: PinMethod, zone: str, pin_block: str, pan: str) -> PinCheck:
+        """Open the PIN block and make what is to be kept. Raises `KeyMissing`, `PinGarbled` and `Malformed`."""
+        for pin_blocks in self._pin_blocks(zone, None):
+            pin = pin_blocks.open(pin_block, pan)
+            if pin is not None:
+                return await self.make_pin_check(method, pan, pin)
+        raise PinGarbled(PinGarbled.__doc__)
 
     async def make_natural_check(self, method: PinMethod, pan: str) -> PinCheck:
         """Make what is to be kept of the natural PIN under the newest key. Raises `Malformed`."""

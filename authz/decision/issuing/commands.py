@@ -38,7 +38,8 @@ from authz.decision.issuing.states import (
     run_passbook,
 )
 from authz.decision.position import CardId
-from ledger.values import Cents, HolderId, Partition, Seq
+from authz.decision.reference import employer_passbook
+from ledger.values import Cents, HolderId, Lot, Partition, Seq
 
 
 class Issuing(Struct, frozen=True, gc=False):
@@ -297,6 +298,39 @@ class Fulfil(Issuing, frozen=True, tag="fulfilment", omit_defaults=True, gc=Fals
         return order_passbook(self.client, self.order)
 
 
+class TakenCard(Struct, frozen=True, array_like=True, gc=False):
+    """A card that a holder brings along. `expiry` is YYMM. Its number and what is kept of its PIN are in the vault."""
+
+    card: CardId
+    generation: Literal[1, 2]
+    expiry: str
+    active: bool
+
+
+class TakeOver(Issuing, frozen=True, tag="takeover", omit_defaults=True, gc=False):
+    """Take a holder over from another processor, whole: enrolled under an employer, with cards and first lots.
+
+    `works_days_off`: as `Enrol` has it. The lots come from where loads come from.
+    """
+
+    holder: HolderId
+    programme: str
+    employer: str
+    cards: tuple[TakenCard, ...] = ()
+    lots: tuple[Lot, ...] = ()
+    works_days_off: bool = False
+
+    @property
+    def passbook(self) -> HolderId:
+        """The holder's."""
+        return self.holder
+
+    @property
+    def beside(self) -> HolderId:
+        """The employer's: nobody is taken over under one that isn't there."""
+        return employer_passbook(self.employer)
+
+
 class ActivateCard(Issuing, frozen=True, tag="activation", gc=False):
     """Have a card pay from now on. What the holder had of the same programme before it is replaced by it."""
 
@@ -452,6 +486,7 @@ IssuingCommand = (
     | PayOrder
     | NoteApplied
     | Fulfil
+    | TakeOver
     | ActivateCard
     | RemakeCard
     | Remind

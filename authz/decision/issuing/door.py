@@ -28,9 +28,11 @@ from authz.decision.issuing.commands import (
     Remind,
     RevokeAccess,
     StartRun,
+    TakeOver,
     WithdrawOffer,
 )
 from authz.decision.issuing.fulfilment import fulfil
+from authz.decision.issuing.portfolio import take_over
 from authz.decision.issuing.states import Access, Followed, Lines, Order, Run
 from authz.decision.outcomes import Outcome, Reason, Reply, State
 from authz.decision.position import Position
@@ -56,6 +58,8 @@ def _decided(command: IssuingCommand, facts: Facts) -> tuple[State, tuple[Transf
             return orders.pay(command, facts)
         case Fulfil():
             return fulfil(command, facts)
+        case TakeOver():
+            return take_over(command, facts)
         case MakeOffer() | AcceptOffer() | WithdrawOffer():
             return offers.offer(command, facts), ()
         case OpenClient() | AddContracts() | ChangeClient():

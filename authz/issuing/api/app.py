@@ -8,13 +8,25 @@ from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from authz.issuing.api import access, client_holders, clients, holders, merchants, offers, orders, requests, runs
+from authz.issuing.api import (
+    access,
+    client_holders,
+    clients,
+    holders,
+    merchants,
+    offers,
+    orders,
+    portfolio,
+    requests,
+    runs,
+)
 from authz.issuing.api.auth import AnyConnection, Door, provide_write
 from authz.issuing.api.fields import Sent
 from authz.issuing.api.limits import RequestLimits
 from authz.issuing.api.problems import AnyRequest
 from authz.issuing.api.upload import Uploads
 from authz.issuing.desks import Issuing
+from authz.issuing.takeover import Portfolio
 
 BODY_MAX_BYTES = 1_000_000
 SECURITY = "token"
@@ -66,6 +78,7 @@ HANDLERS: Sequence[HTTPRouteHandler] = (
     runs.make_pins,
     runs.send_pins,
     merchants.register_merchant,
+    portfolio.take_over,
     access.grant_access,
     access.revoke_access,
 )
@@ -73,13 +86,16 @@ HANDLERS: Sequence[HTTPRouteHandler] = (
 
 def issuing_router(issuing: Issuing, limits: RequestLimits) -> Router:
     """Serve these desks."""
-    door, uploads = Door(issuing.gate, limits), Uploads()
+    door, uploads, taken_over = Door(issuing.gate, limits), Uploads(), Portfolio(issuing.issuer)
 
     async def provide_desks() -> Issuing:
         return issuing
 
     async def provide_uploads() -> Uploads:
         return uploads
+
+    async def provide_portfolio() -> Portfolio:
+        return taken_over
 
     # A function, since litestar copies a guard in depth, and with a bound method all that stands behind it.
     async def admit(connection: AnyConnection, _: BaseRouteHandler) -> None:
@@ -92,6 +108,7 @@ def issuing_router(issuing: Issuing, limits: RequestLimits) -> Router:
         dependencies={
             "desks": Provide(provide_desks),
             "uploads": Provide(provide_uploads),
+            "portfolio": Provide(provide_portfolio),
             "write": Provide(provide_write),
         },
         security=[{SECURITY: []}],

@@ -73,6 +73,7 @@ RULES: dict[tuple[str, str], frozenset[Role]] = {
     ("POST", "/v1/runs/{number}/pins"): _ISSUER,
     ("POST", "/v1/runs/{number}/pins-sending"): _ISSUER,
     ("POST", "/v1/merchants"): _ISSUER,
+    ("POST", "/v1/portfolio"): _ISSUER,
     ("POST", "/v1/access"): _ISSUER,
     ("DELETE", "/v1/access/{access}"): _ISSUER,
 }

@@ -62,6 +62,7 @@ from tests.decision.issuing.world import (
     REMADE,
     REQUEST,
     STARTED,
+    TAKEN,
 )
 from tests.decision.world import APETIZ
 from tests.engine.world import House, World
@@ -76,6 +77,7 @@ STORY: tuple[Administration, ...] = (
     ACCEPTED,
     RegisterEmployer(Employer(CLIENT, "Atelier Durand", "apetiz")),
     OPENED,
+    TAKEN,
     AddContracts(CLIENT, (replace(CONTRACT, product="91"),)),
     RegisterAgent(Agent(AgentId("a1"), "Dupont", ContactId("u9"))),
     ChangeClient(CLIENT, agents=(AgentId("a1"),)),

@@ -23,6 +23,8 @@ from authz.decision.issuing.commands import (
     PayOrder,
     RemakeCard,
     StartRun,
+    TakenCard,
+    TakeOver,
 )
 from authz.decision.issuing.states import (
     Access,
@@ -50,7 +52,7 @@ from authz.decision.reference import Employer
 from authz.engine.kinds import beside_of, passbook_of
 from ledger.accounts import claimed
 from ledger.money import sign
-from ledger.values import Account, Cents, HolderId, Partition, Seq
+from ledger.values import Account, Cents, HolderId, Lot, Partition, Seq
 from tests.decision.world import APETIZ
 
 TUESDAY = datetime(2026, 5, 12, 10, 30, tzinfo=UTC)
@@ -97,6 +99,17 @@ REMADE = RemakeCard(HOLDER, CARD, NewCard(NEW, 2, "3006"))
 ASKED = AskRequest(CLIENT, REQUEST, RequestKind.REMAKE, HOLDER, CARD, date(2026, 5, 12))
 STARTED = StartRun(Run(1, (Seq(40),), (CARD,), (), card_file="ab" * 32))
 GRANTED = GrantAccess("cd" * 32, Access(Role.EMPLOYER, CLIENT))
+TAKEN = TakeOver(
+    HolderId("h7"),
+    "apetiz",
+    CLIENT,
+    (TakenCard(CardId("k7"), 2, "4801", active=True), TakenCard(CardId("k8"), 1, "4802", active=False)),
+    (
+        Lot("90", "2025", date(2025, 1, 1), date(2026, 2, 28), Cents(7_50)),
+        Lot("90", "2026", date(2026, 1, 1), date(2027, 2, 28), Cents(120_00)),
+    ),
+    works_days_off=True,
+)
 
 Kind = TypeVar("Kind")
 
