@@ -3,9 +3,10 @@
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
-from typing import Any, cast
+from itertools import count
+from typing import Any, Protocol, cast
 
 from msgspec import Struct
 
@@ -25,6 +26,7 @@ REPLY_TIMEOUT_SECONDS = 8.0
 SIGN_ON, SIGN_OFF, KEY_CHANGE, CUTOVER, ECHO = "001", "002", "161", "201", "301"
 NETWORK_REQUEST = "0800"
 TOTALS_REQUEST = "0500"
+TRACE_MAX = 999_999
 PLACELESS = "58"
 """Second digits of the message types that no terminal sends: totals and network management."""
 
@@ -41,6 +43,26 @@ class Arrival(Struct, frozen=True):
 
 Taker = Callable[[Arrival | None], None]
 """Called once: with the reply, or with None when the link is lost first."""
+
+
+class Macs(Protocol):
+    """Makes and checks the MACs of a link."""
+
+    def of(self, covered: bytes) -> str:
+        """Make the MAC of these bytes, 16 hexadecimal digits."""
+
+    def are_right(self, mac: str, covered: bytes) -> bool:
+        """Tell whether a MAC of these bytes came from the other end."""
+
+
+def trace_numbers(first: int = 1) -> Iterator[str]:
+    """DE 11 of one message after another; after 999999 comes 000001.
+
+    >>> numbers = trace_numbers(999_999)
+    >>> next(numbers), next(numbers)
+    ('999999', '000001')
+    """
+    return (f"{(number - 1) % TRACE_MAX + 1:06d}" for number in count(first))
 
 
 def expected_by(request: Message) -> Key:
@@ -70,19 +92,30 @@ class AcquirerHost(asyncio.Protocol):
     """One connection to an authorizer. Made by `connect`; `close` ends it.
 
     `unmatched` counts replies that nothing awaits: late ones, second ones, strangers. `garbled` counts frames that
-    can't be read. The authorizer's own echo tests are answered.
+    can't be read, `unauthentic` replies without the MAC that the link's `macs` ask for: both are dropped. The
+    authorizer's own echo tests are answered. `heard_at` is when something last came, in seconds of the loop's clock.
     """
 
-    def __init__(self, codec: Codec, *, in_flight_max: int = IN_FLIGHT_MAX) -> None:
+    def __init__(
+        self,
+        codec: Codec,
+        *,
+        in_flight_max: int = IN_FLIGHT_MAX,
+        macs: Macs | None = None,
+        traces: Iterator[str] | None = None,
+    ) -> None:
         self.unmatched = 0
         self.garbled = 0
+        self.unauthentic = 0
+        self.heard_at = 0.0
+        self._macs = macs
+        self._traces = traces or trace_numbers()
         self._codec = codec
         self._framer = Framer(codec.dialect.framing)
         self._takers: dict[Key, Taker] = {}
         self._places = asyncio.Semaphore(in_flight_max)
         self._transport: asyncio.Transport | None = None
         self._closed = asyncio.Event()
-        self._next_trace = 1
 
     @classmethod
     async def connect(
@@ -93,16 +126,19 @@ class AcquirerHost(asyncio.Protocol):
         *,
         tls: ssl.SSLContext | None = None,
         in_flight_max: int = IN_FLIGHT_MAX,
+        macs: Macs | None = None,
+        traces: Iterator[str] | None = None,
     ) -> "AcquirerHost":
         """Connect to an authorizer; `tls` holds whom to trust and the certificate to show. Raises `NoConnection`.
 
         One that refuses that certificate may say so only afterwards: the first request then fails with `LinkLost`.
+        With `macs` every request bears a MAC. `traces` number the host's own messages, over all of its connections.
         """
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
                 _, protocol = await loop.create_connection(
-                    lambda: cls(codec, in_flight_max=in_flight_max), host, port, ssl=tls
+                    lambda: cls(codec, in_flight_max=in_flight_max, macs=macs, traces=traces), host, port, ssl=tls
                 )
         except ssl.SSLError:
             raise NoConnection(f"no TLS that both sides accept at {host}:{port}") from None
@@ -118,14 +154,18 @@ class AcquirerHost(asyncio.Protocol):
     @property
     def lost(self) -> bool:
         """Whether the connection has ended, by either side."""
-        return self._closed.is_set()
+        return self._closed.is_set() or (self._transport is not None and self._transport.is_closing())
+
+    async def until_lost(self) -> None:
+        """Wait for the connection's end, by either side."""
+        await self._closed.wait()
 
     async def exchange(self, request: Message, timeout: float = REPLY_TIMEOUT_SECONDS) -> Message:
         """Send a request and return its reply. `timeout` (seconds) covers the wait for a place too.
 
         Raises `NoReply`, `LinkLost`, `AlreadyInFlight`.
         """
-        frame = self._framer.frame(self._codec.encode(request))
+        frame = self._written(request, signed=self._macs is not None)
         key = expected_by(request)
         try:
             async with asyncio.timeout(timeout), self._places:
@@ -199,18 +239,30 @@ class AcquirerHost(asyncio.Protocol):
         return self._stamped(NETWORK_REQUEST, now, network_code=code, **fields)
 
     def _stamped(self, mti: str, now: datetime, **fields: Any) -> Message:
-        trace = self._next_trace
-        self._next_trace = trace % 999_999 + 1
         transmitted = f"{now.astimezone(UTC):%m%d%H%M%S}"
-        return Message(mti=mti, transmitted=transmitted, trace=f"{trace:06d}", **fields)
+        return Message(mti=mti, transmitted=transmitted, trace=next(self._traces), **fields)
+
+    def _written(self, message: Message, *, signed: bool) -> bytes:
+        """A message's frame, with a MAC if it is to be signed."""
+        if not signed or self._macs is None:
+            return self._framer.frame(self._codec.encode(message))
+        unsigned = self._codec.encode_unsigned(message)
+        return self._framer.frame(self._codec.signed(unsigned, self._macs.of(self._codec.covered(unsigned))))
+
+    def _is_authentic(self, frame: bytes, message: Message) -> bool:
+        if self._macs is None:
+            return True
+        return message.mac is not None and self._macs.are_right(message.mac, self._codec.covered(frame))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the connection's sending side."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's transports don't inherit asyncio's
+        self.heard_at = asyncio.get_running_loop().time()
 
     def data_received(self, data: bytes) -> None:
         """Hand every whole reply in what arrived to who awaits it."""
         at_ns = time.perf_counter_ns()
+        self.heard_at = asyncio.get_running_loop().time()
         try:
             frames = self._framer.feed(data)
         except FrameTooLong:
@@ -237,6 +289,9 @@ class AcquirerHost(asyncio.Protocol):
         if message.mti == NETWORK_REQUEST and message.network_code == ECHO:
             self._answer_echo(message)
             return
+        if not self._is_authentic(frame, message):
+            self.unauthentic += 1
+            return
         taker = self._takers.pop(offered_by(message), None)
         if taker is None:
             self.unmatched += 1
@@ -252,4 +307,4 @@ class AcquirerHost(asyncio.Protocol):
             network_code=request.network_code,
             response_code="00",
         )
-        self._transport.write(self._framer.frame(self._codec.encode(answer)))
+        self._transport.write(self._written(answer, signed=request.mac is not None))
