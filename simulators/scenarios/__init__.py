@@ -1,0 +1,1 @@
+"""Scenarios: what happens at tills and on their line, written down with what must be answered."""
