@@ -16,6 +16,7 @@ from authz.decision.decide import decide
 from authz.engine.identities import keys_of
 from authz.links.translation import request_of
 from authz.security.module import PinFinding
+from authz.wire.codec import Codec
 from benchmarks import bare
 from benchmarks.samples import TUESDAY_NOON, Sample, purchase
 from ledger.chain import GENESIS, record_hash
@@ -56,14 +57,30 @@ def server() -> Iterator[EmbeddedServer]:
             started.remove()
 
 
+@pytest.fixture
+def examining(sample: Sample) -> Codec:
+    """The same codec without its plans: every message goes through pyiso8583."""
+    return Codec(sample.codec.dialect, plans_max=0)
+
+
 def test_decode(benchmark: Benchmark, sample: Sample) -> None:
     """Bytes to a message, every field examined."""
     assert benchmark(sample.codec.decode, sample.frame) == sample.message
 
 
+def test_decode_by_pyiso8583(benchmark: Benchmark, sample: Sample, examining: Codec) -> None:
+    """The same by examination: how much compiling the dialect gains."""
+    assert benchmark(examining.decode, sample.frame) == sample.message
+
+
 def test_encode(benchmark: Benchmark, sample: Sample) -> None:
     """A reply to bytes."""
     assert benchmark(sample.codec.encode, sample.reply).startswith(b"0210")
+
+
+def test_encode_by_pyiso8583(benchmark: Benchmark, sample: Sample, examining: Codec) -> None:
+    """The same by examination."""
+    assert benchmark(examining.encode, sample.reply) == sample.codec.encode(sample.reply)
 
 
 def test_message_to_command(benchmark: Benchmark, sample: Sample) -> None:

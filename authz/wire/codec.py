@@ -2,10 +2,13 @@
 
 pyiso8583 lays fields out and takes them apart; it looks at no content, and its exceptions hold the whole message.
 So every field is tested here, and none of its exceptions gets out, not even as the context of another.
+
+That is how a message is examined. One that is in order, with fields that came together before, takes the short way of
+`authz.wire.compiled`, which gives the same or nothing.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
@@ -14,11 +17,12 @@ import msgspec
 from msgspec import Struct
 
 from authz.wire import tpdu
+from authz.wire.compiled import PLANS_MAX, CompiledReader, CompiledWriter
 from authz.wire.content import expected, matcher
 from authz.wire.dialect import Dialect, Field
 from authz.wire.layout import Conversion, Head, Specification, charset_of, conversions, head_of, length_test
-from authz.wire.message import ATTRIBUTES, Elements, Message
-from authz.wire.track2 import Track2
+from authz.wire.meaning import MEANINGS, Flaw, Reader, contradiction
+from authz.wire.message import ATTRIBUTES, Message
 
 WHOLE = 0
 """Stands for a field's number where the message as a whole is meant."""
@@ -63,15 +67,21 @@ class Unsendable(Exception):
 
 
 class Codec:
-    """Reads and writes the messages of one dialect. It keeps no state: one serves any number of connections."""
+    """Reads and writes the messages of one dialect; one serves any number of connections.
 
-    def __init__(self, dialect: Dialect) -> None:
+    It keeps plans for the first `plans_max` sets of fields that it meets, each way, and nothing of any message.
+    With 0, every message is examined.
+    """
+
+    def __init__(self, dialect: Dialect, plans_max: int = PLANS_MAX) -> None:
         self.dialect = dialect
         self._specification = Specification(dialect)
         self._head: Head = head_of(dialect)
         self._is_length = length_test(dialect)
         self._fields = {str(number): _prepare(number, field, dialect) for number, field in dialect.fields.items()}
         self._mac_bytes = len(self._mac(_NO_MAC))
+        self._reader = CompiledReader(dialect, plans_max)
+        self._writer = CompiledWriter(dialect, plans_max)
 
     def decode(self, frame: bytes) -> Message:
         """Read one message, its frame's length already taken off. Raises `Unreadable` and `Malformed`.
@@ -79,31 +89,10 @@ class Codec:
         `Malformed` names the first ill-formed field; its `partial` has every well-formed one up to where a wrong
         length or a field that the dialect lacks makes the rest unreadable.
         """
-        split = self._split(frame)
-        values: dict[str, Any] = {"mti": split.mti, "header": split.header}
-        unused: list[tuple[int, int]] = []
-        wrong: _Flaw | None = None
-        for key, text in split.texts.items():
-            field = self._fields[key]
-            if field.prefixed and not self._is_length(split.parts[key]["len"]):
-                wrong = wrong or (field.number, field.expected)
-                break
-            if field.from_wire is not None:
-                text = field.from_wire(text)
-            value = field.read(text) if field.matches(text) else None
-            if value is None:
-                wrong = wrong or (field.number, field.expected)
-            elif field.attribute is not None:
-                values[field.attribute] = value
-            else:
-                unused.append((field.number, len(text)))
-        else:
-            wrong = wrong or split.flaw
-        contradiction = _contradiction(values, split.texts)
-        wrong = wrong or contradiction
-        message = Message(**values, unused=tuple(unused))
-        if wrong is not None:
-            raise Malformed(*wrong, message)
+        message = self._reader.read(frame)
+        if message is None:
+            message = self._examine(frame)
+            self._reader.learn(frame)
         return message
 
     def encode(self, message: Message) -> bytes:
@@ -112,20 +101,11 @@ class Codec:
         Characters and lengths are tested, meaning isn't: a terminal under test may send two PANs that differ.
         `unused` is not written. A dialect that has a header gets the default one where the message has none.
         """
-        if not _MTI(message.mti):
-            raise Unsendable(WHOLE, "4 digits expected as the message type")
-        texts = {"t": message.mti}
-        if self._head.mti_at or message.header is not None:
-            texts["h"] = self._header(message.header)
-        last = 0
-        for number, value in zip(_SENT, _sent(message), strict=True):
-            if value is not None:
-                self._put(texts, number, value.text if number == _ELEMENTS else value)
-                last = number
-        if message.mac is not None:
-            self._put(texts, _MAC_ABOVE_64 if last > _MAC else _MAC, message.mac)
-        frame, _ = iso8583.encode(texts, self._specification)
-        return bytes(frame)
+        frame = self._writer.write(message)
+        if frame is None:
+            frame = self._lay_out(message)
+            self._writer.learn(message)
+        return frame
 
     def encode_unsigned(self, message: Message) -> bytes:
         """Write a message with zeros in the place of its MAC, which `signed` fills. Raises `Unsendable`.
@@ -146,6 +126,50 @@ class Codec:
         """Put a MAC (16 hexadecimal digits) in its place at the end of a frame from `encode_unsigned`."""
         assert len(mac) == MAC_LENGTH
         return frame[: -self._mac_bytes] + self._mac(mac)
+
+    def _examine(self, frame: bytes) -> Message:
+        split = self._split(frame)
+        values: dict[str, Any] = {"mti": split.mti, "header": split.header}
+        unused: list[tuple[int, int]] = []
+        wrong: Flaw | None = None
+        for key, text in split.texts.items():
+            field = self._fields[key]
+            if field.prefixed and not self._is_length(split.parts[key]["len"]):
+                wrong = wrong or (field.number, field.expected)
+                break
+            if field.from_wire is not None:
+                text = field.from_wire(text)
+            value = field.read(text) if field.matches(text) else None
+            if value is None:
+                wrong = wrong or (field.number, field.expected)
+            elif field.attribute is not None:
+                values[field.attribute] = value
+            else:
+                unused.append((field.number, len(text)))
+        else:
+            wrong = wrong or split.flaw
+        contradicted = _contradiction(values, split.texts)
+        wrong = wrong or contradicted
+        message = Message(**values, unused=tuple(unused))
+        if wrong is not None:
+            raise Malformed(*wrong, message)
+        return message
+
+    def _lay_out(self, message: Message) -> bytes:
+        if not _MTI(message.mti):
+            raise Unsendable(WHOLE, "4 digits expected as the message type")
+        texts = {"t": message.mti}
+        if self._head.mti_at or message.header is not None:
+            texts["h"] = self._header(message.header)
+        last = 0
+        for number, value in zip(_SENT, _sent(message), strict=True):
+            if value is not None:
+                self._put(texts, number, value.text if number == _ELEMENTS else value)
+                last = number
+        if message.mac is not None:
+            self._put(texts, _MAC_ABOVE_64 if last > _MAC else _MAC, message.mac)
+        frame, _ = iso8583.encode(texts, self._specification)
+        return bytes(frame)
 
     def _mac(self, mac: str) -> bytes:
         return bytes.fromhex(mac) if self.dialect.binary == "raw" else mac.encode(charset_of(self.dialect))
@@ -181,7 +205,7 @@ class Codec:
         tertiary = secondary and frame[head.second_at] in head.announcing
         if tertiary:
             frame = frame[: head.second_at] + head.no_fields + frame[head.fields_at :]
-        flaw: _Flaw | None = None
+        flaw: Flaw | None = None
         try:
             texts, parts = iso8583.decode(frame, self._specification)
         except iso8583.DecodeError as stopped:
@@ -199,10 +223,6 @@ class Codec:
         return _Split(mti, header, texts, parts, flaw)
 
 
-_Flaw = tuple[int, str]
-"""The number of a field, and what is expected of it."""
-
-
 class _Split(Struct):
     """A frame taken apart: texts and encoded parts by field, up to the first that can't be read; and why it can't."""
 
@@ -210,7 +230,7 @@ class _Split(Struct):
     header: str | None
     texts: dict[str, str]
     parts: dict[str, dict[str, bytes]]
-    flaw: _Flaw | None
+    flaw: Flaw | None
 
 
 class _Prepared(Struct):
@@ -224,7 +244,7 @@ class _Prepared(Struct):
     prefixed: bool
     expected: str
     matches: Callable[[str], object]
-    read: Callable[[str], str | Elements | None]
+    read: Reader
     to_wire: Conversion | None
     from_wire: Conversion | None
 
@@ -239,40 +259,16 @@ def _as_it_is(text: str) -> str:
     return text
 
 
-def _track2(text: str) -> str | None:
-    return text if Track2.parse(text) else None
-
-
-def _replacement(text: str) -> str | None:
-    return text if text[:12].isdigit() else None
-
-
-_READERS: Mapping[int, tuple[Callable[[str], str | Elements | None], str]] = {
-    35: (_track2, ": PAN, separator, expiry"),
-    48: (Elements.parse, ": elements of two letters, three digits of length, and a value of the tag's kind"),
-    95: (_replacement, ", the first 12 of them digits"),
-}
-
-
 def _prepare(number: int, field: Field, dialect: Dialect) -> _Prepared:
-    read, meaning = _READERS.get(number, (_as_it_is, ""))
+    read, meaning = MEANINGS.get(number, (_as_it_is, ""))
     why = f"{expected(field)} expected{meaning}"
     to_wire, from_wire = conversions(dialect, field)
     return _Prepared(number, ATTRIBUTES.get(number), field.prefix > 0, why, matcher(field), read, to_wire, from_wire)
 
 
-def _contradiction(values: dict[str, Any], texts: dict[str, str]) -> _Flaw | None:
+def _contradiction(values: dict[str, Any], texts: dict[str, str]) -> Flaw | None:
     """Find fields that are well-formed but can't stand together; the one that is to blame leaves the values."""
     if "64" in texts and int(next(reversed(texts))) > _MAC:
         values.pop("mac", None)
         return _MAC, "DE 128 expected instead, since there are fields above 64"
-    track2 = Track2.parse(values.get("track2", ""))
-    if track2 is None:
-        return None
-    if values.get("pan", track2.pan) != track2.pan:
-        del values["track2"]
-        return 35, "the PAN of DE 2 expected"
-    if values.get("expiry", track2.expiry) != track2.expiry:
-        del values["expiry"]
-        return 14, "the expiry of track 2 expected"
-    return None
+    return contradiction(values)

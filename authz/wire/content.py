@@ -36,7 +36,7 @@ def matcher(field: Field) -> Callable[[str], re.Match[str] | None]:
     >>> [text for text in ("0229", "0230", "1301", "+229") if day(text)]
     ['0229']
     """
-    return re.compile(_pattern(field)).fullmatch
+    return re.compile(pattern(field)).fullmatch
 
 
 def expected(field: Field) -> str:
@@ -59,7 +59,8 @@ def _lengths(field: Field) -> tuple[int, int]:
     return max(field.least, 0 if field.content is Content.PRINTABLE else 1), field.length
 
 
-def _pattern(field: Field) -> str:
+def pattern(field: Field) -> str:
+    """Write what `matcher` compiles. No text that it matches holds a character below the space."""
     if field.form:
         return _FORMS[field.form]
     characters = _CLASSES[field.content][0]

@@ -97,7 +97,7 @@ def length_test(dialect: Dialect) -> Callable[[bytes], object]:
 
 def conversions(dialect: Dialect, field: Field) -> tuple[Conversion | None, Conversion | None]:
     """Return what is to be done to a field's text before it is written, and after it was read."""
-    if not _is_bcd(dialect, field):
+    if not is_bcd(dialect, field):
         return None, None
     charset = charset_of(dialect)
     match field.content:
@@ -112,13 +112,14 @@ def conversions(dialect: Dialect, field: Field) -> tuple[Conversion | None, Conv
             return None, None
 
 
-def _is_bcd(dialect: Dialect, field: Field) -> bool:
+def is_bcd(dialect: Dialect, field: Field) -> bool:
+    """Tell whether the digits of a field stand two a byte."""
     return (field.numerics or dialect.numerics) == "bcd"
 
 
 def _layout(dialect: Dialect, field: Field) -> Mapping[str, Any]:
     charset = charset_of(dialect)
-    bcd = _is_bcd(dialect, field)
+    bcd = is_bcd(dialect, field)
     match field.content:
         case Content.DIGITS | Content.TRACK if bcd:
             data = _raw(field.length) | {"len_count": "nibbles"} | _pad(dialect, field)

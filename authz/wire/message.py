@@ -4,6 +4,7 @@ import re
 from typing import Any, Self
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from authz.wire.track2 import Track2
 
@@ -42,9 +43,10 @@ class Elements(Struct, frozen=True, kw_only=True):
                 return None
             start = head.end() + int(head[2])
             values[head[1]] = text[head.end() : start]
-        if start > len(text) or not all(value(values[tag]) for tag, value in _VALUES.items() if tag in values):
+        if start > len(text):
             return None
-        return cls(**{name: values[tag] for tag, name in _TAGS.items() if tag in values})
+        known = {name: values[tag] for tag, name in _TAGS.items() if tag in values}
+        return cls(**known) if all(_VALUES[tag](value) for tag, value in values.items() if tag in _VALUES) else None
 
     @property
     def text(self) -> str:
@@ -53,8 +55,8 @@ class Elements(Struct, frozen=True, kw_only=True):
         >>> Elements(takes_partial="1", tries_left="2").text
         'PA0011TR0012'
         """
-        values = ((tag, getattr(self, name)) for tag, name in _TAGS.items())
-        return "".join(f"{tag}{len(value):03}{value}" for tag, value in values if value is not None)
+        values = zip(_TAGS, astuple(self), strict=True)
+        return "".join([f"{tag}{len(value):03}{value}" for tag, value in values if value is not None])
 
     def __repr__(self) -> str:
         return "Elements(…)"
@@ -85,12 +87,13 @@ _VALUES = {
 class Message(Struct, frozen=True, kw_only=True):
     """One message. Texts are as received, fixed-length ones with their padding; None: the field is absent.
 
+    Attributes stand in the order in which a frame has them.
     Its repr names the fields that are there and shows the content of none.
     """
 
-    mti: str
     header: str | None = None
     """The TPDU in front of the MTI, 10 hexadecimal digits; None in dialects without one."""
+    mti: str
     pan: str | None = None
     processing_code: str | None = None
     amount: str | None = None
@@ -135,18 +138,18 @@ class Message(Struct, frozen=True, kw_only=True):
     @property
     def card_number(self) -> str | None:
         """The PAN: DE 2, or track 2's."""
-        track2 = self._track2
-        return self.pan if self.pan is not None or track2 is None else track2.pan
+        if self.pan is not None or self.track2 is None:
+            return self.pan
+        track2 = Track2.parse(self.track2)
+        return None if track2 is None else track2.pan
 
     @property
     def card_expiry(self) -> str | None:
         """The card's expiry, YYMM: DE 14, or track 2's."""
-        track2 = self._track2
-        return self.expiry if self.expiry is not None or track2 is None else track2.expiry
-
-    @property
-    def _track2(self) -> Track2 | None:
-        return None if self.track2 is None else Track2.parse(self.track2)
+        if self.expiry is not None or self.track2 is None:
+            return self.expiry
+        track2 = Track2.parse(self.track2)
+        return None if track2 is None else track2.expiry
 
     def __repr__(self) -> str:
         return f"Message({self.mti}: {', '.join(self._present)})"

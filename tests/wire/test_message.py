@@ -177,4 +177,9 @@ def test_a_message_shows_which_fields_it_has() -> None:
 
 def test_every_attribute_is_a_field_and_fields_ascend() -> None:
     assert set(ATTRIBUTES.values()) == set(Message.__struct_fields__) - {"mti", "header", "unused"}
+
+
+def test_attributes_stand_in_the_order_of_a_frame() -> None:
+    attributes = tuple(dict.fromkeys(name for name in ATTRIBUTES.values() if name != "mac"))
+    assert Message.__struct_fields__ == ("header", "mti", *attributes, "mac", "unused")
     assert list(ATTRIBUTES) == sorted(ATTRIBUTES)
