@@ -33,7 +33,15 @@ app = App(
 )
 
 
-app.command("simulators.faults.command:faults")
+for command in (
+    "simulators.screen.command:terminal",
+    "simulators.acquirer.command:acquirer",
+    "simulators.load.command:load",
+    "simulators.faults.command:faults",
+    "simulators.scenarios.command:run",
+    "simulators.world.command:world",
+):
+    app.command(command)
 
 
 @app.command

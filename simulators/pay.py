@@ -17,15 +17,25 @@ from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from authz.wire.message import Message
 from simulators.acquirer.host import AcquirerHost
-from simulators.command_line import WrongUse
+from simulators.acquirer.line import Line
+from simulators.command_line import WrongUse, complain
+from simulators.mistakes import Mistake
 from simulators.terminal import parameters
 from simulators.terminal.card import Card, CardInvalid, masked
+from simulators.terminal.journal import Journal
 from simulators.terminal.messages import TRACE_MAX, Clock, Entry, Site, Terminal, repeat
 from simulators.terminal.parameters import Parameters
 from simulators.terminal.pinpad import PinPad
 from simulators.terminal.receipt import Decision, Left, Slip, read
+from simulators.terminal.till import Patience, Till
 
 REPEATS_MAX = 100
+PATIENCE = Patience(again_every_s=2.0, reversals_max_tries=5)
+"""Of a command that somebody waits for; what it can't tell in this time stays in the journal."""
+
+
+class NotPaid(Mistake):
+    """Nobody answered, and the payment is taken back."""
 
 
 @Parameter(name="*")
@@ -72,7 +82,14 @@ class PayOptions:
     config: Annotated[
         Path | None, Parameter(help="A file like the demo's: acquirer, zone PIN key, terminals, cards.")
     ] = None
-    language: Annotated[Literal["fr", "en", "both"], Parameter(help="The receipt's language.")] = "both"
+    data: Annotated[
+        Path | None,
+        Parameter(
+            help="A folder for the terminal's journal: it counts the trace numbers, and what was interrupted, or got "
+            "no answer, is taken back, by this run or the next one."
+        ),
+    ] = None
+    language: Annotated[Literal["fr", "nl", "en", "both"], Parameter(help="The receipt's language.")] = "both"
     json: Annotated[
         bool, Parameter(negative="", help="Print one JSON object instead of a receipt; amounts are cents.")
     ] = False
@@ -102,7 +119,10 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 class Attempt(Struct, frozen=True):
-    """A payment about to be made: the request, its reversal where it is to be taken back, where, the masked card."""
+    """A payment about to be made: the request, its reversal where it is to be taken back, where, the masked card.
+
+    With a journal there is a till to make it, with a line of its own.
+    """
 
     codec: Codec
     site: Site
@@ -110,6 +130,8 @@ class Attempt(Struct, frozen=True):
     card: str
     request: Message
     reversal: Message | None = None
+    till: Till | None = None
+    line: Line | None = None
 
 
 class Payment(Struct, frozen=True):
@@ -134,16 +156,32 @@ def prepare(options: PayOptions, secret: Callable[[str], str]) -> Attempt:
     site = _site(options, known)
     card = _card(options, known, at, secret)
     terminal = _terminal(options, known, site, lambda: at)
-    request = _request(options, terminal, card)
+    codec = Codec(shipped(known.dialect))
+    line = Line(options.host, options.port, codec)
+    till = None if options.data is None else Till(terminal, line, PATIENCE, Journal(options.data))
+    try:
+        request = _request(options, terminal, card)
+    except BaseException:
+        if till is not None:
+            till.journal.close()
+        raise
     reversal = terminal.reversal(request) if options.reverse else None
-    return Attempt(Codec(shipped(known.dialect)), site, at, masked(card.pan), request, reversal)
+    return Attempt(codec, site, at, masked(card.pan), request, reversal, till, line)
 
 
 async def make(attempt: Attempt, host: str, port: int, repeats: int) -> Payment:
-    """Send the request, its repeats and its reversal.
+    """Send the request, its repeats and its reversal; with a journal, first whatever an earlier run left.
 
-    Raises `LinkError`, and `Unsendable` where the dialect has no room.
+    Raises `LinkError`, and `Unsendable` where the dialect has no room; with a journal also `NotAcknowledged`, and
+    `NotPaid` where there was no answer.
     """
+    if attempt.till is not None and attempt.line is not None:
+        with attempt.till.journal:
+            await (await AcquirerHost.connect(host, port, attempt.codec)).close()  # nobody there: nothing is begun
+            try:
+                return await _pay_at(attempt.till, attempt.line, attempt, repeats)
+            finally:
+                await attempt.line.close()
     acquirer = await AcquirerHost.connect(host, port, attempt.codec)
     try:
         reply = await acquirer.exchange(attempt.request)
@@ -158,6 +196,25 @@ async def make(attempt: Attempt, host: str, port: int, repeats: int) -> Payment:
         return Payment(slip)
     finally:
         await acquirer.close()
+
+
+async def _pay_at(till: Till, line: Line, attempt: Attempt, repeats: int) -> Payment:
+    """Pay at a till that remembers."""
+    if till.stored or till.standing.in_doubt:
+        found = await till.resume()
+        complain(f"finished first what an earlier run left: {found.in_doubt} taken back, {found.to_tell} told")
+    reply = await till.pay(attempt.request)
+    if reply is None:
+        raise NotPaid("no answer in time: the payment was taken back, and nothing is debited")
+    slip = read(attempt.site, attempt.at, attempt.card, attempt.request, reply)
+    for _ in range(repeats):
+        again = await line.exchange(repeat(attempt.request), PATIENCE.answer_within_s)
+        if again != reply:
+            return Payment(slip, again)
+    if attempt.reversal is not None:
+        reversal = await till.tell(attempt.reversal)
+        slip = msgspec.structs.replace(slip, reversal=reversal.response_code)
+    return Payment(slip)
 
 
 def report(slip: Slip) -> str:
@@ -239,12 +296,14 @@ def _card(options: PayOptions, known: Parameters, at: datetime, secret: Callable
 
 
 def _terminal(options: PayOptions, known: Parameters, site: Site, clock: Clock) -> Terminal:
+    if options.trace is not None and options.data is not None:
+        raise WrongUse("--trace: the journal in --data counts the trace numbers")
     if options.trace is not None and not 1 <= options.trace <= TRACE_MAX:
         raise WrongUse(f"--trace: 1 to {TRACE_MAX}")
     return Terminal(
         site,
         known.acquirer,
-        PinPad(known.zone_pin_key),
+        PinPad(known.pin_pad_key),
         clock,
         first_trace=options.trace or secrets.randbelow(TRACE_MAX) + 1,
         sends_track2=options.track2,

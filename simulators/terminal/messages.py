@@ -19,7 +19,7 @@ from authz.wire.rules import first_mti
 from simulators.mistakes import Mistake
 from simulators.terminal.book import REFUND, Book, Kind, Tally
 from simulators.terminal.card import Card
-from simulators.terminal.chip import Asked
+from simulators.terminal.chip import Asked, Chip
 from simulators.terminal.pinpad import PinPad
 
 Clock = Callable[[], datetime]
@@ -73,12 +73,16 @@ class AmountUnfit(Mistake):
 
 
 class Site(Struct, frozen=True):
-    """Where a terminal stands: its id (DE 41), the merchant (DE 42), the name on receipts, the time zone."""
+    """Where a terminal stands: its id (DE 41), the merchant (DE 42), the name on receipts, the time zone.
+
+    Below `floor_limit` cents it may accept a chip card offline, where the host can't be reached.
+    """
 
     terminal: str
     merchant: str
     name: str
     time_zone: str
+    floor_limit: int = 0
 
     @property
     def zone(self) -> ZoneInfo:
@@ -102,11 +106,11 @@ class Terminal:
         if not 1 <= first_trace <= TRACE_MAX:
             raise ValueError("a trace number is 1 to 999999")
         self.site = site
-        self._acquirer = acquirer
+        self.acquirer = acquirer
         self._pin_pad = pin_pad
         self._clock = clock
         self._zone = site.zone
-        self._next_trace = first_trace
+        self.next_trace = first_trace
         self._sends_track2 = sends_track2
         self.book = Book()
 
@@ -170,7 +174,10 @@ class Terminal:
         product: str = ANY_PRODUCT,
         response_code: str | None = None,
     ) -> Message:
-        """Tell of a sale made offline (0220). `response_code` is what the terminal or the chip decided; None: 00."""
+        """Tell of a sale made offline (0220). `response_code` is what the terminal or the chip decided; None: 00.
+
+        Where the chip was read, it bears the chip's approval of it (a TC) in place of a question (an ARQC).
+        """
         request = self._request("0220", PURCHASE, card.without_pin(), cents, entry, product)
         return msgspec.structs.replace(request, response_code=response_code)
 
@@ -228,8 +235,12 @@ class Terminal:
         return self.book.owed
 
     def close_day(self) -> None:
-        """Begin a new day, with an empty book."""
-        self.book = Book()
+        """Begin a new day: its book is empty, and knows what stands from before."""
+        self.book = self.book.closed()
+
+    def now(self) -> datetime:
+        """The instant by the terminal's clock."""
+        return self._clock()
 
     def _request(
         self,
@@ -254,10 +265,14 @@ class Terminal:
             expiry=card.expiry if entry in TYPED else None,
             entry_mode=WHOLE_STRIPE if tracked and entry is Entry.STRIPE else ENTRY_MODES[entry],
             card_sequence=None if chip is None else f"{chip.sequence:03}",
-            chip=None if chip is None else chip.answer(self._asked(transaction, cents, now)),
+            chip=None if chip is None else self._ask_chip(chip, mti, self._asked(transaction, cents, now)),
             elements=_elements(card.cvv2 if entry in TYPED else None, takes_partial),
             pin_block=None if card.pin is None or entry is Entry.ONLINE else self._pin_pad.block(card.pin, card.pan),
         )
+
+    @staticmethod
+    def _ask_chip(chip: Chip, mti: str, asked: Asked) -> str | None:
+        return chip.approve(asked) if mti[2] == "2" else chip.answer(asked)
 
     def _asked(self, transaction: str, cents: int | None, now: datetime) -> Asked:
         """What the card's chip is told."""
@@ -279,15 +294,24 @@ class Terminal:
             trace=self._take_trace(),
             local_time=f"{local:%H%M%S}",
             local_date=f"{local:%m%d}",
-            acquirer=self._acquirer,
+            acquirer=self.acquirer,
             terminal=f"{self.site.terminal:8}",
             merchant=f"{self.site.merchant:15}",
         )
 
     def _take_trace(self) -> str:
-        trace = self._next_trace
-        self._next_trace = trace % TRACE_MAX + 1
+        trace = self.next_trace
+        self.next_trace = following(trace)
         return f"{trace:06d}"
+
+
+def following(trace: int) -> int:
+    """The trace number after this one.
+
+    >>> following(41), following(999_999)
+    (42, 1)
+    """
+    return trace % TRACE_MAX + 1
 
 
 def repeat(request: Message) -> Message:

@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from simulators.mistakes import Mistake
-from simulators.terminal.card import masked
+from simulators.terminal.card import Card, masked
+from simulators.terminal.chip import Chip
 from simulators.terminal.messages import Site
 
 
@@ -21,11 +22,18 @@ class ParametersInvalid(Mistake):
 
 
 class KnownCard(Struct, frozen=True, forbid_unknown_fields=True):
-    """A card whose expiry needn't be typed. `expiry` is `N+2-06`, June of the second year after the clock's."""
+    """A test card that lies beside the terminal. `expiry` is `N+2-06`, June of the second year after the clock's.
+
+    `holder` is a name, `products` the vouchers that its chip lists, `pin` what its holder would type. Holds secrets:
+    its repr shows the masked PAN only.
+    """
 
     pan: str
     expiry: str
     generation: Literal[1, 2]
+    holder: str = ""
+    pin: str | None = None
+    products: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"KnownCard({masked(self.pan)})"
@@ -44,21 +52,40 @@ class KnownCard(Struct, frozen=True, forbid_unknown_fields=True):
             raise ParametersInvalid(f"a card's expiry reads N+2-06, not {self.expiry}")
         return f"{(year + int(parts['years'] or 0)) % 100:02d}{parts['month']}"
 
+    def in_hand(self, year: int, issuer_key: str | None = None, counter: int = 0) -> Card:
+        """The card in its holder's hand, with a chip of its own; where N is `year`, and no PIN is typed yet.
+
+        Without an issuer's master key its chip makes no cryptograms; with one, its counter goes on from `counter`.
+        Raises `MasterKeyUnfit`.
+        """
+        chip = Chip(issuer_key, self.pan, counter=counter, pin=self.pin, products=self.products)
+        return Card(pan=self.pan, expiry=self.expiry_at(year), generation=self.generation, chip=chip)
+
 
 class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
-    """One acquirer's terminals. Holds the zone PIN key: its repr doesn't show it."""
+    """One acquirer's terminals. Holds keys: its repr shows none.
+
+    `terminal_pin_key` is what PIN pads encipher under where an acquirer's host stands between them and the authorizer,
+    and translates; without it they use the zone PIN key itself.
+    """
 
     acquirer: str
     dialect: str
     zone_pin_key: str
     terminal: tuple[Site, ...]
     card: tuple[KnownCard, ...] = ()
+    terminal_pin_key: str | None = None
 
     def __repr__(self) -> str:
         return f"Parameters({self.acquirer}, {len(self.terminal)} terminals)"
 
     def __rich_repr__(self) -> list[tuple[str, str]]:
         return [("acquirer", self.acquirer)]
+
+    @property
+    def pin_pad_key(self) -> str:
+        """What terminals' PIN pads encipher under."""
+        return self.zone_pin_key if self.terminal_pin_key is None else self.terminal_pin_key
 
     def site(self, terminal: str) -> Site | None:
         """Where a terminal stands, None for an unknown one."""

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators import cli
+from simulators import cli, pay
 from simulators.link import NoReply
 from simulators.pay import WrongUse, parse_cents
+from simulators.terminal.journal import Journal
+from simulators.terminal.till import Patience
 
 PAN = "9250100000000014"
 PAY = ["pay", "--pan", PAN, "--terminal", "PAR00001", "--clock", "2026-05-12T12:30:00+02:00"]
@@ -271,3 +273,50 @@ def test_an_unanswered_payment_is_not_an_approved_one(counter, capsys, monkeypat
 def test_help_exits_0(arguments, capsys):
     assert cli.main(arguments) == 0
     assert "pay" in capsys.readouterr().out
+
+
+def test_with_a_journal_trace_numbers_go_on_and_nothing_is_left(counter, answer, capsys, tmp_path):
+    with counter(approves(answer)) as host:
+        for _ in range(3):
+            assert run("--amount", "5", "--pin", "1234", "--data", str(tmp_path), "--port", str(host.port)) == 0
+    first, second, third = (int(heard.trace) for heard in host.heard)
+    assert (second, third) == (first % 999_999 + 1, second % 999_999 + 1)
+    assert capsys.readouterr().err == ""
+
+
+def test_with_a_journal_no_answer_means_that_the_payment_is_taken_back(counter, answer, capsys, tmp_path):
+    def script(peer, request):
+        if request.mti == "0200":
+            peer.cut()
+        else:
+            peer.send(answer(request))
+
+    with counter(script) as host:
+        assert run("--amount", "5", "--data", str(tmp_path), "--port", str(host.port)) == 2
+    assert [heard.mti for heard in host.heard] == ["0200", "0400"]
+    err = capsys.readouterr().err
+    assert "taken back" in err
+    assert err.count("\n") == 1
+
+
+def test_a_later_run_finishes_first_what_an_earlier_one_left(counter, answer, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(pay, "PATIENCE", Patience(again_every_s=0.3, reversals_max_tries=2))
+    with counter(lambda peer, request: peer.cut()) as host:
+        assert run("--amount", "5", "--data", str(tmp_path), "--port", str(host.port)) == 2
+    assert "not acknowledged" in capsys.readouterr().err
+    with counter(approves(answer)) as host:
+        assert run("--amount", "6", "--data", str(tmp_path), "--port", str(host.port)) == 0
+    assert [heard.mti for heard in host.heard] == ["0401", "0200"]
+    out, err = capsys.readouterr()
+    assert "0 taken back, 1 told" in err
+    assert "6,00 €" in out
+
+
+def test_the_journal_counts_the_trace_numbers_and_belongs_to_one_run_at_a_time(capsys, tmp_path):
+    assert run("--amount", "5", "--data", str(tmp_path), "--trace", "7", "--port", "1") == 2
+    with Journal(tmp_path):
+        assert run("--amount", "5", "--data", str(tmp_path), "--port", "1") == 2
+    err = capsys.readouterr().err
+    assert "--trace" in err
+    assert "another till" in err
+    assert err.count("\n") == 2

@@ -132,12 +132,8 @@ class Evening(Struct, frozen=True):
     counts: Counts
 
 
-async def serve(till: Till, card: Card, chance: random.Random, *, completes: bool) -> None:
-    """Customers who pay, hesitate and change their minds.
-
-    Where a request may be damaged none `completes` a hold: a till that hears of a damaged copy (30, 63) can't tell
-    what became of the copies before it.
-    """
+async def serve(till: Till, card: Card, chance: random.Random) -> None:
+    """Customers who pay, hesitate and change their minds."""
     for number in range(CUSTOMERS):
         cents = chance.randint(2, 200)
         if number % 2:
@@ -146,7 +142,7 @@ async def serve(till: Till, card: Card, chance: random.Random, *, completes: boo
                 await till.take_back(sale, stands=chance.randint(0, cents))
         else:
             hold = till.terminal.authorization(card, cents)
-            if approved(await till.pay(hold)) and number % 4 == 0 and completes:
+            if approved(await till.pay(hold)) and number % 4 == 0:
                 await till.tell(till.terminal.completion(card, hold, chance.randint(1, cents)))
     while not approved(await till.pay(till.terminal.purchase(card, 1))):
         pass  # until the line has healed
@@ -165,7 +161,7 @@ async def work(port: int, number: int, faults: LineFaults, card: Card, ledger: a
     ) as proxy:
         line = SignedLine(proxy.port, Macs(zak))
         till = Till(Terminal(site, DEMO.acquirer, PinPad(DEMO.zone_pin_key), lambda: NOON), line, PATIENCE)
-        await serve(till, card, random.Random(number), completes=not faults.of(Direction.TO).corrupt)
+        await serve(till, card, random.Random(number))
         await line.close()
     recorded = await ledger.fetchrow(BY_TERMINAL, site.terminal)
     believed = till.terminal.owed, till.terminal.book.standing(Kind.HOLD)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from authz.wire.rules import reply_mti
 from simulators.terminal import parameters
-from simulators.terminal.book import Kind, Tally
+from simulators.terminal.book import Book, Kind, Tally
 from simulators.terminal.card import Card
 from simulators.terminal.messages import Terminal, repeat
 from simulators.terminal.pinpad import PinPad
@@ -157,3 +157,76 @@ def _terminal():
 
 def _approve(terminal, request):
     terminal.note(request, msgspec.structs.replace(request, mti=reply_mti(request.mti), response_code="00"))
+
+
+def test_a_new_day_is_empty_and_owes_nothing_of_the_one_before(terminal, told):
+    told(terminal.purchase(CARD, 1000))
+    terminal.close_day()
+    assert (terminal.owed, terminal.sales, terminal.book.given_back) == (0, Tally(), 0)
+
+
+def test_what_is_taken_back_of_an_earlier_day_is_owed_less_today(terminal, told):
+    sale = told(terminal.purchase(CARD, 1000))
+    told(terminal.reversal(sale, stands=800))
+    terminal.close_day()
+    told(terminal.reversal(sale, stands=300))
+    assert (terminal.owed, terminal.book.given_back, terminal.book.stands(sale)) == (-500, 500, 300)
+
+
+def test_the_reply_to_a_repeat_of_yesterday_changes_nothing(terminal, told):
+    sale = told(terminal.purchase(CARD, 1000))
+    told(terminal.reversal(sale, stands=400))
+    terminal.close_day()
+    told(repeat(sale))
+    assert (terminal.owed, terminal.book.stands(sale)) == (0, 400)
+
+
+@pytest.mark.parametrize("by_approval", [True, False])
+def test_a_hold_of_yesterday_is_captured_today(terminal, told, by_approval):
+    hold = told(terminal.authorization(CARD, 500), approval="A1B2C3")
+    terminal.close_day()
+    assert (terminal.book.standing(Kind.HOLD), terminal.holds) == (500, Tally())
+    told(terminal.completion(CARD, hold, 450, approval="A1B2C3" if by_approval else None))
+    assert (terminal.book.standing(Kind.HOLD), terminal.owed) == (0, 450)
+
+
+def test_a_capture_of_yesterday_is_reversed_by_the_name_of_its_hold(terminal, told):
+    hold = told(terminal.authorization(CARD, 500))
+    told(terminal.completion(CARD, hold, 450))
+    terminal.close_day()
+    told(terminal.reversal(hold))
+    assert terminal.owed == -450
+
+
+STEPS = st.tuples(st.sampled_from(["sale", "hold", "capture", "refund", "reverse", "close"]), st.integers(0, 900))
+
+
+@given(st.lists(STEPS, max_size=25))
+def test_what_each_note_moves_adds_up_to_what_is_owed_over_all_days(steps):
+    """`note` says by how much; days only cut the sum in parts. A book that no day was closed in is the measure."""
+    terminal, whole = _terminal(), Book()
+    asked, holds, moved, closed = [], [], 0, 0
+    for step, cents in steps:
+        match step:
+            case "close":
+                closed += terminal.owed
+                terminal.close_day()
+                continue
+            case "hold":
+                request = terminal.authorization(CARD, cents)
+                holds.append(request)
+            case "capture" if holds:
+                request = terminal.completion(CARD, holds.pop(cents % len(holds)), cents)
+            case "reverse" if asked:
+                request = terminal.reversal(asked[cents % len(asked)], stands=cents % 3 * 100)
+            case "refund" if asked:
+                request = terminal.refund(CARD, asked[cents % len(asked)], cents)
+            case _:
+                request = terminal.purchase(CARD, cents)
+        if request.mti != "0400":
+            asked.append(request)
+        reply = msgspec.structs.replace(request, mti=reply_mti(request.mti), response_code="00")
+        moved += terminal.book.note(request, reply)
+        whole.note(request, reply)
+    assert moved == closed + terminal.owed == whole.owed
+    assert terminal.book.standing(Kind.HOLD) == whole.standing(Kind.HOLD)

@@ -24,7 +24,16 @@ from authz.security.keys import IssuerKeys, VaultKey
 from authz.security.module import ChipFinding
 from authz.security.software import SoftwareSecurityModule
 from ledger.values import Cents
-from simulators.terminal.chip import COUNTER_MAX, Asked, Chip, ChipSpent, MasterKeyUnfit, Version
+from simulators.terminal.chip import (
+    COUNTER_MAX,
+    OFFLINE_IN_A_ROW_MAX,
+    Asked,
+    Chip,
+    ChipSpent,
+    MasterKeyUnfit,
+    PinBlocked,
+    Version,
+)
 
 MASTER = "2315208C9110AD402315208C9110AD40"
 PAN = "9250100000000014"
@@ -211,3 +220,33 @@ def test_no_warning_of_the_libraries_escapes() -> None:
             chip.accepts("910A" + "3030" * 5)
             chip.answer(ASKED)
             chip.accepts("9108" + "FF" * 8)
+
+
+def test_a_chip_verifies_its_pin_offline_and_blocks_it_after_three_wrong_ones_in_a_row():
+    """EMV Book 3, 6.5.12 and tag 9F17. A right PIN sets the counter back."""
+    chip = Chip(None, PAN, pin="1234")
+    assert [chip.verify(pin) for pin in ("1111", "2222", "1234", "1111")] == [False, False, True, False]
+    assert chip.pin_tries_left == 2
+    assert [chip.verify("1111") for _ in range(2)] == [False, False]
+    with pytest.raises(PinBlocked):
+        chip.verify("1234")
+
+
+def test_a_chip_approves_offline_only_so_often_without_a_word_from_its_issuer():
+    """EMV tag 9F23, the upper consecutive offline limit."""
+    chip = Chip(MASTER, PAN)
+    for _ in range(OFFLINE_IN_A_ROW_MAX):
+        assert chip.may_approve
+        data = tlv.decode(bytes.fromhex(chip.approve(ASKED)))
+        assert data["9F27"].hex() == "40"
+    assert not chip.may_approve
+    chip.heard()
+    assert chip.may_approve
+    assert tlv.decode(bytes.fromhex(chip.answer(ASKED)))["9F27"].hex() == "80"
+    assert chip.counter == OFFLINE_IN_A_ROW_MAX + 1
+
+
+def test_a_chip_whose_keys_nobody_knows_makes_no_cryptogram():
+    chip = Chip(None, PAN)
+    assert (chip.answer(ASKED), chip.approve(ASKED), chip.counter) == (None, None, 0)
+    assert not chip.accepts("9100")
