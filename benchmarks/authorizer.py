@@ -22,7 +22,7 @@ from authz.demo import generated_cards
 from authz.service import Service, running
 from benchmarks.samples import TUESDAY_NOON
 from benchmarks.stages import Stopwatch
-from simulators.load.run import NS_PER_SECOND
+from simulators.load.latencies import NS_PER_SECOND
 
 START_TIMEOUT_S = 300
 ANSWER_TIMEOUT_S = 10

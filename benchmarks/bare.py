@@ -21,7 +21,8 @@ from ledger.embedded import SUPERUSER, EmbeddedServer
 from ledger.postgres import PostgresStore
 from ledger.schema import APPLICATION_ROLE
 from ledger.values import Partition
-from simulators.load.run import NS_PER_SECOND, Latencies, Schedule
+from simulators.load.latencies import NS_PER_SECOND, Latencies
+from simulators.load.schedule import Schedule
 
 DATABASE = "bare"
 PAGE_BYTES = 4_096
@@ -90,7 +91,7 @@ async def append_on(server: EmbeddedServer, sample: Sample, plan: Schedule, seco
             await one()
         start = now = time.perf_counter_ns()
         end = start + int(OVERTIME_FACTOR * seconds * NS_PER_SECOND)
-        for at in plan.arrivals:
+        for at in plan:
             due = start + int(at * NS_PER_SECOND)
             ahead = due - time.perf_counter_ns()
             if ahead > 0:
@@ -101,7 +102,7 @@ async def append_on(server: EmbeddedServer, sample: Sample, plan: Schedule, seco
                 now = time.perf_counter_ns()
                 count += 1
             latencies.record(now - due)
-    missed = len(plan.arrivals) - count
+    missed = latencies.count - count
     return row("ledger.append, 1 record", latencies, count, now - start, asked=plan.rate, lags=lags, errors=missed)
 
 

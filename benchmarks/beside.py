@@ -20,8 +20,9 @@ from authz.demo import generated_cards
 from authz.service import Service, running
 from benchmarks.authorizer import START_TIMEOUT_S, AuthorizerFailed
 from benchmarks.payments import CONNECTIONS, Crowd, plan_of
-from simulators.acquirer.host import AcquirerHost
-from simulators.load.run import Result, run
+from simulators.load.connection import Connection
+from simulators.load.result import Result
+from simulators.load.run import run
 
 PAYERS = 2_000
 RATE = 200.0
@@ -103,7 +104,7 @@ async def warmed_up(
     """Warm an authorizer up at a rate of payments, and give what sends those that are measured, at their times."""
     warm_up, plan = plan_of(rate, WARM_UP_S), plan_of(rate, seconds)
     first, requests = crowd.prepared(warm_up), crowd.prepared(plan)
-    hosts = [await AcquirerHost.connect("127.0.0.1", port, crowd.codec) for _ in range(CONNECTIONS)]
+    hosts = [await Connection.connect("127.0.0.1", port, crowd.codec) for _ in range(CONNECTIONS)]
     try:
         await run(warm_up, first, hosts)
         yield lambda: run(plan, requests, hosts)

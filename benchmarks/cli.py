@@ -16,6 +16,7 @@ from benchmarks import bare
 from benchmarks.authorizer import AuthorizerFailed, Usage, started
 from benchmarks.expiry import expiry
 from benchmarks.ground import Count, Positive, console_for_tables, temporary, write_json
+from benchmarks.load_generator import load_generator
 from benchmarks.long_read import long_read
 from benchmarks.machine import describe
 from benchmarks.order import order
@@ -25,6 +26,7 @@ from benchmarks.report import REMAINDER, Profile, Report, Spent, show, show_prof
 from benchmarks.rows import Row
 from benchmarks.samples import purchase
 from benchmarks.takeover import takeover
+from benchmarks.world import world
 from ledger.embedded import EmbeddedError, EmbeddedServer
 from simulators.load.run import precise_loop
 
@@ -49,7 +51,7 @@ app = App(
 )
 
 
-for command in (proofs, takeover, expiry, order, long_read):
+for command in (proofs, takeover, expiry, order, long_read, load_generator, world):
     app.command(command)
 
 

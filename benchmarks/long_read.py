@@ -24,7 +24,8 @@ from ledger.chain import extend
 from ledger.postgres import PostgresStore
 from ledger.schema import FINANCE_ROLE
 from ledger.values import Entry
-from simulators.load.run import NS_PER_SECOND, Latencies, precise_loop
+from simulators.load.latencies import NS_PER_SECOND, Latencies
+from simulators.load.run import precise_loop
 
 RECORDS = 300_000
 HOLDERS = 3_000

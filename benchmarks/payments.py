@@ -17,9 +17,11 @@ from authz.wire.message import Message
 from benchmarks.authorizer import Authorizer, Usage
 from benchmarks.rows import FAULTS, Row, row, row_of
 from benchmarks.samples import TUESDAY_NOON
-from simulators.acquirer.host import AcquirerHost, Arrival
 from simulators.link import LinkLost
-from simulators.load.run import Latencies, Pace, Prepared, Schedule, prepare, run, schedule
+from simulators.load.connection import Arrival, Connection
+from simulators.load.latencies import Latencies
+from simulators.load.run import Prepared, prepare, run
+from simulators.load.schedule import Pace, Schedule
 from simulators.terminal import parameters
 from simulators.terminal.card import Card
 from simulators.terminal.messages import Terminal
@@ -55,8 +57,8 @@ class Crowd:
 
     def prepared(self, plan: Schedule) -> list[Prepared]:
         """Make one payment for each arrival; it bears the time at which it is due."""
-        requests = list(prepare(self.codec, map(self._pay_at, plan.arrivals)))
-        self._now += timedelta(seconds=plan.arrivals[-1] + 1 if plan.arrivals else 1)
+        requests = list(prepare(self.codec, map(self._pay_at, plan)))
+        self._now += timedelta(seconds=plan.seconds + 1)
         return requests
 
     def _pay_at(self, seconds: float) -> Message:
@@ -73,7 +75,7 @@ class Crowd:
 
 def plan_of(rate: float, seconds: float) -> Schedule:
     """The arrivals of a run: the same for every engine and for the bare append."""
-    return schedule(rate, seconds, Pace.POISSON, SEED)
+    return Schedule(rate, seconds, Pace.POISSON, SEED)
 
 
 async def pay_on(authorizer: Authorizer, crowd: Crowd, rate: float, seconds: float, warm_up_seconds: float) -> Row:
@@ -81,7 +83,7 @@ async def pay_on(authorizer: Authorizer, crowd: Crowd, rate: float, seconds: flo
     warm_up, plan = plan_of(rate, warm_up_seconds), plan_of(rate, seconds)
     first, requests = crowd.prepared(warm_up), crowd.prepared(plan)
     port = (await authorizer.usage()).port
-    hosts = [await AcquirerHost.connect("127.0.0.1", port, crowd.codec) for _ in range(CONNECTIONS)]
+    hosts = [await Connection.connect("127.0.0.1", port, crowd.codec) for _ in range(CONNECTIONS)]
     try:
         await run(warm_up, first, hosts)
         before = await authorizer.usage()
@@ -98,9 +100,9 @@ async def saturate(authorizer: Authorizer, crowd: Crowd, payments: int) -> tuple
 
     A closed loop: it tells what an engine can carry, and of the latencies only that they were bearable.
     """
-    requests = iter(crowd.prepared(Schedule(0.0, tuple(number / 1_000 for number in range(payments)))))
+    requests = iter(crowd.prepared(Schedule(1_000, payments / 1_000, Pace.UNIFORM)))
     port = (await authorizer.usage()).port
-    hosts = [await AcquirerHost.connect("127.0.0.1", port, crowd.codec) for _ in range(CONNECTIONS)]
+    hosts = [await Connection.connect("127.0.0.1", port, crowd.codec) for _ in range(CONNECTIONS)]
     latencies, faults = Latencies(), Counter[str]()
     try:
         before = await authorizer.usage()
@@ -116,12 +118,13 @@ async def saturate(authorizer: Authorizer, crowd: Crowd, payments: int) -> tuple
 
 
 async def _one_after_the_other(
-    host: AcquirerHost, requests: Iterator[Prepared], latencies: Latencies, faults: Counter[str]
+    host: Connection, requests: Iterator[Prepared], latencies: Latencies, faults: Counter[str]
 ) -> None:
     for request in requests:
         answered: asyncio.Future[Arrival | None] = asyncio.get_running_loop().create_future()
         sent = time.perf_counter_ns()
         host.post(request.frame, request.key, answered.set_result)
+        host.flush()
         arrival = await answered
         if arrival is None:
             raise LinkLost("the authorizer closed the connection")

@@ -2,7 +2,8 @@
 
 from msgspec import Struct
 
-from simulators.load.run import NS_PER_SECOND, Latencies, Result
+from simulators.load.latencies import NS_PER_SECOND, Latencies
+from simulators.load.result import Result
 
 FAULTS = frozenset({"FORMAT", "MAC_WRONG", "IDENTITY_REUSED", "OVERLOADED", "UNAVAILABLE", "INTERNAL"})
 """Reasons that a sound request at a bearable rate never meets: they count as errors, not as refusals."""

@@ -6,26 +6,28 @@ stall would count once ("coordinated omission", Gil Tene, How NOT to Measure Lat
 """
 
 import asyncio
-import random
+import gc
 import selectors
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
-from hdrh.histogram import HdrHistogram
 from msgspec import Struct
 
 from authz.wire.codec import Codec
 from authz.wire.frames import Framer
 from authz.wire.message import Message
-from simulators.acquirer.host import AcquirerHost, Arrival, Key, Taker, expected_by
 from simulators.link import LinkError
+from simulators.load.connection import Arrival, Connection
+from simulators.load.latencies import NS_PER_SECOND
+from simulators.load.meter import Meter
+from simulators.load.places import Places
+from simulators.load.result import Result, Second
+from simulators.load.schedule import Schedule
+from simulators.load.skim import Skimmed, Skimmer
 
-LATENCY_MAX_MICROSECONDS = 60_000_000
-"""Longer latencies are recorded as this."""
-SIGNIFICANT_FIGURES = 3
 BURST_REQUESTS_MAX = 64
 """Sent in a row when late, before replies are read again."""
 PENDING_REQUESTS_MAX = 100_000
@@ -33,109 +35,41 @@ PENDING_REQUESTS_MAX = 100_000
 DRAIN_SECONDS = 10.0
 """How long the last replies are waited for."""
 POLL_SECONDS = 0.001
-NS_PER_SECOND = 1_000_000_000
-NS_PER_MICROSECOND = 1_000
+RECONNECT_SECONDS = 0.1
+"""So often is a lost connection tried again; what is due on it meanwhile is unsent."""
+COLLECTED_OBJECTS_MIN = 100_000
+"""So many objects come into being before the garbage collector looks at the young ones."""
 
-
-class Pace(StrEnum):
-    """How arrivals are spread over time."""
-
-    POISSON = "poisson"
-    """Independent arrivals, as customers are."""
-    UNIFORM = "uniform"
-
-
-class Schedule(Struct, frozen=True):
-    """When requests are due: seconds from the start, ascending. `rate` is what they come to a second."""
-
-    rate: float
-    arrivals: tuple[float, ...]
-
-
-class Latencies:
-    """How long things took: a histogram with relative errors below 0.1 %, from 1 µs to `LATENCY_MAX_MICROSECONDS`."""
-
-    def __init__(self) -> None:
-        self._histogram = HdrHistogram(1, LATENCY_MAX_MICROSECONDS, SIGNIFICANT_FIGURES)
-
-    def record(self, nanoseconds: int) -> None:
-        """Count one; what is out of range counts at its edge."""
-        microseconds = nanoseconds // NS_PER_MICROSECOND
-        self._histogram.record_value(min(max(microseconds, 1), LATENCY_MAX_MICROSECONDS))
-
-    def milliseconds(self, percentile: float) -> float:
-        """Tell a percentile (0 to 100); 0 where nothing was recorded."""
-        microseconds: int = self._histogram.get_value_at_percentile(percentile)
-        return microseconds / 1_000
+Watch = Callable[[Second], None]
+"""Told of every second as it ends, the warm-up's too; it takes time from the run."""
+Heard = Callable[["Prepared", Skimmed], None]
+"""Told of every reply, with the request that it answers."""
 
 
 class Prepared(Struct, frozen=True):
-    """A request encoded ahead of time, and the key of the reply that it awaits."""
+    """A request's frame, the key of the reply that it awaits, and what the message is called.
+
+    `about` is whatever its maker wants to find again when the reply is there.
+    """
 
     frame: bytes
-    key: Key
+    key: bytes
+    message: str = ""
+    about: Any = None
 
     def __repr__(self) -> str:
-        return f"Prepared({len(self.frame)} bytes)"
+        return f"Prepared({self.message}, {len(self.frame)} bytes)"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("bytes", len(self.frame))]
-
-
-class ReplyCount(Struct, frozen=True):
-    """How many replies bore a response code (DE 39) and a reason (DE 44, None where the host gave none)."""
-
-    response_code: str | None
-    reason: str | None
-    count: int
-
-
-class Result(Struct, frozen=True, kw_only=True):
-    """What a run measured. Rates are per second; latencies, in milliseconds, count from when requests were due.
-
-    A request without a reply counts in the percentiles with the time waited for it. `lag_p99_ms` is how late the
-    generator itself sent: where it isn't small beside the latencies, they measure the generator.
-    """
-
-    asked_rate: float
-    held_rate: float
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    p99_9_ms: float
-    max_ms: float
-    lag_p99_ms: float
-    answered: int
-    unanswered: int
-    """Sent, and no reply by the end of the run."""
-    unsent: int
-    """Due, and not sendable: the link was lost, or too much was pending."""
-    replies: tuple[ReplyCount, ...]
-    """Most frequent first."""
-
-
-def schedule(rate: float, seconds: float, pace: Pace, seed: int) -> Schedule:
-    """Fix the arrival times of a run of `rate` requests a second; the same for the same seed.
-
-    >>> schedule(4, 1, Pace.UNIFORM, seed=1).arrivals
-    (0.0, 0.25, 0.5, 0.75)
-    """
-    if pace is Pace.UNIFORM:
-        return Schedule(rate, tuple(number / rate for number in range(round(rate * seconds))))
-    chance = random.Random(seed)  # noqa: S311 - a reproducible schedule, not a secret
-    arrivals: list[float] = []
-    at = chance.expovariate(rate)
-    while at < seconds:
-        arrivals.append(at)
-        at += chance.expovariate(rate)
-    return Schedule(rate, tuple(arrivals))
+        return [("message", self.message), ("bytes", len(self.frame))]
 
 
 def prepare(codec: Codec, requests: Iterable[Message]) -> Iterator[Prepared]:
     """Encode requests. Make a list of it before a run, so that the run only sends."""
-    framer = Framer(codec.dialect.framing)
+    framer, skimmer = Framer(codec.dialect.framing), Skimmer(Places(codec.dialect))
     for request in requests:
-        yield Prepared(framer.frame(codec.encode(request)), expected_by(request))
+        payload = codec.encode(request)
+        yield Prepared(framer.frame(payload), skimmer.skim(payload).key, request.mti)
 
 
 def precise_loop() -> asyncio.AbstractEventLoop:
@@ -149,93 +83,149 @@ def precise_loop() -> asyncio.AbstractEventLoop:
 async def run(
     plan: Schedule,
     requests: Iterable[Prepared],
-    hosts: Sequence[AcquirerHost],
+    connections: Sequence[Connection],
     *,
     drain_seconds: float = DRAIN_SECONDS,
+    heard: Heard | None = None,
+    watch: Watch | None = None,
+    ended: asyncio.Event | None = None,
 ) -> Result:
-    """Send one request at each arrival time, over the hosts in turn, and measure. Ends with the shorter of the two."""
-    meter = _Meter()
-    start_ns = time.perf_counter_ns()
-    burst = 0
-    turn = 0
-    for at, request in zip(plan.arrivals, requests, strict=False):
-        due_ns = start_ns + int(at * NS_PER_SECOND)
-        ahead_ns = due_ns - time.perf_counter_ns()
-        burst += 1
-        if ahead_ns > 0 or burst > BURST_REQUESTS_MAX:
-            await asyncio.sleep(max(ahead_ns, 0) / NS_PER_SECOND)
-            burst = 0
-        meter.send(hosts[turn], request, due_ns)
-        turn = (turn + 1) % len(hosts)
-    await meter.drain(drain_seconds)
-    return meter.result(plan.rate, start_ns)
+    """Send one request at each arrival time, over the connections in turn, and measure.
+
+    Ends with the shorter of plan and requests. What is due before 0, the warm-up's, is not in the result. Connections
+    that are lost are made again. Nothing more is sent once `ended` is set.
+    """
+    with _sparing_the_collector():
+        start_ns = time.perf_counter_ns() + int(plan.warm_up_seconds * NS_PER_SECOND)
+        meter = Meter(start_ns)
+        sender = _Sender(zip(plan, requests, strict=False), connections, meter, start_ns, heard, ended)
+        sender.start()
+        loop = asyncio.get_running_loop()
+        beside = [loop.create_task(_watch(meter, watch)), loop.create_task(_keep(connections))]
+        await sender.done.wait()
+        await _drain(meter, drain_seconds)
+        for task in beside:
+            task.cancel()
+        await asyncio.wait(beside)
+        meter.end_second()
+    for connection in connections:
+        connection.give_up()
+    return meter.result(plan.asked_rate)
 
 
-class _Meter:
-    """Counts one run. A request is `due` until sent, then pending until its reply, the link's loss or the end."""
+class _Sender:
+    """Sends what is due, and sleeps until the next is. The next request is made before the sleep, not after it."""
 
-    def __init__(self) -> None:
-        self._latencies = Latencies()
-        self._lags = Latencies()
-        self._replies: Counter[tuple[str | None, str | None]] = Counter()
-        self._due_ns: dict[int, int] = {}
-        self._next = 0
-        self._lost: list[int] = []
-        self._unsent = 0
-        self._last_ns = 0
+    def __init__(
+        self,
+        requests: Iterator[tuple[float, Prepared]],
+        connections: Sequence[Connection],
+        meter: Meter,
+        start_ns: int,
+        heard: Heard | None,
+        ended: asyncio.Event | None,
+    ) -> None:
+        self.done = asyncio.Event()
+        self._requests = requests
+        self._connections = connections
+        self._meter = meter
+        self._start_ns = start_ns
+        self._heard = heard
+        self._ended = ended or asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._turn = 0
+        self._due_ns = 0
+        self._next: Prepared | None = None
 
-    def send(self, host: AcquirerHost, request: Prepared, due_ns: int) -> None:
-        if len(self._due_ns) >= PENDING_REQUESTS_MAX:
-            self._unsent += 1
+    def start(self) -> None:
+        self._advance()
+        self._send_due()
+
+    def _advance(self) -> None:
+        at, self._next = next(self._requests, (0.0, None))
+        self._due_ns = self._start_ns + int(at * NS_PER_SECOND)
+
+    def _send_due(self) -> None:
+        if self._ended.is_set():
+            self._next = None
+        now_ns = time.perf_counter_ns()
+        burst = 0
+        while self._next is not None and self._due_ns <= now_ns and burst < BURST_REQUESTS_MAX:
+            self._send(self._next, self._due_ns, now_ns)
+            burst += 1
+            self._advance()
+            now_ns = time.perf_counter_ns()
+        for connection in self._connections:
+            connection.flush()
+        if self._next is None:
+            self.done.set()
+        elif self._due_ns <= now_ns:
+            self._loop.call_soon(self._send_due)
+        else:
+            ahead = (self._due_ns - time.perf_counter_ns()) / NS_PER_SECOND
+            self._loop.call_at(self._loop.time() + ahead, self._send_due)
+
+    def _send(self, request: Prepared, due_ns: int, now_ns: int) -> None:
+        meter = self._meter
+        connection = self._connections[self._turn]
+        self._turn = (self._turn + 1) % len(self._connections)
+        if meter.in_flight >= PENDING_REQUESTS_MAX:
+            meter.unsent(due_ns)
             return
-        number = self._next
-        self._next += 1
         try:
-            host.post(request.frame, request.key, self._taker(number))
+            connection.post(request.frame, request.key, partial(self._take, request, due_ns))
         except LinkError:
-            self._unsent += 1
+            meter.unsent(due_ns)
             return
-        self._due_ns[number] = due_ns
-        self._lags.record(time.perf_counter_ns() - due_ns)
+        meter.sent(due_ns, now_ns)
 
-    def _taker(self, number: int) -> Taker:
-        def take(arrival: Arrival | None) -> None:
-            due_ns = self._due_ns.pop(number, None)
-            if due_ns is None:
-                return
-            if arrival is None:
-                self._lost.append(due_ns)
-                return
-            self._last_ns = max(self._last_ns, arrival.at_ns)
-            self._latencies.record(arrival.at_ns - due_ns)
-            self._replies[arrival.reply.response_code, arrival.reply.reason] += 1
+    def _take(self, request: Prepared, due_ns: int, arrival: Arrival | None) -> None:
+        if arrival is None:
+            self._meter.unanswered(due_ns)
+            return
+        self._meter.answered(request.message, due_ns, arrival)
+        if self._heard is not None:
+            self._heard(request, arrival.reply)
 
-        return take
 
-    async def drain(self, seconds: float) -> None:
-        """Wait for what is pending, at most so long."""
-        end_ns = time.perf_counter_ns() + int(seconds * NS_PER_SECOND)
-        while self._due_ns and time.perf_counter_ns() < end_ns:  # noqa: ASYNC110 - an event would cost each reply
-            await asyncio.sleep(POLL_SECONDS)
+async def _drain(meter: Meter, seconds: float) -> None:
+    """Wait for what is in flight, at most so long."""
+    end_ns = time.perf_counter_ns() + int(seconds * NS_PER_SECOND)
+    while meter.in_flight and time.perf_counter_ns() < end_ns:  # noqa: ASYNC110 - an event would cost each reply
+        await asyncio.sleep(POLL_SECONDS)
 
-    def result(self, asked_rate: float, start_ns: int) -> Result:
-        answered = self._replies.total()
-        unanswered = [*self._due_ns.values(), *self._lost]
-        self._due_ns.clear()
-        end_ns = time.perf_counter_ns()
-        for due_ns in unanswered:
-            self._latencies.record(end_ns - due_ns)
-        return Result(
-            asked_rate=asked_rate,
-            held_rate=answered * NS_PER_SECOND / max(self._last_ns - start_ns, 1),
-            p50_ms=self._latencies.milliseconds(50),
-            p90_ms=self._latencies.milliseconds(90),
-            p99_ms=self._latencies.milliseconds(99),
-            p99_9_ms=self._latencies.milliseconds(99.9),
-            max_ms=self._latencies.milliseconds(100),
-            lag_p99_ms=self._lags.milliseconds(99),
-            answered=answered,
-            unanswered=len(unanswered),
-            unsent=self._unsent,
-            replies=tuple(ReplyCount(code, reason, count) for (code, reason), count in self._replies.most_common()),
-        )
+
+async def _watch(meter: Meter, watch: Watch | None) -> None:
+    """End every second on time, as long as there are any."""
+    loop = asyncio.get_running_loop()
+    end = loop.time()
+    while True:
+        end += 1
+        await asyncio.sleep(end - loop.time())
+        second = meter.end_second()
+        if watch is not None:
+            watch(second)
+
+
+async def _keep(connections: Sequence[Connection]) -> None:
+    """Make connections again that were lost, so that a host that comes back is loaded as before."""
+    while True:
+        await asyncio.sleep(RECONNECT_SECONDS)
+        for connection in connections:
+            if connection.lost:
+                with suppress(LinkError):
+                    await connection.reconnect()
+
+
+@contextmanager
+def _sparing_the_collector() -> Iterator[None]:
+    """Keep the garbage collector from walking all that there is in the middle of a run."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECTED_OBJECTS_MIN, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()

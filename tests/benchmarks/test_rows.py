@@ -9,7 +9,8 @@ from benchmarks.machine import Machine
 from benchmarks.payments import batch, engine_us
 from benchmarks.report import YARDSTICK, Report
 from benchmarks.rows import row, row_of, times
-from simulators.load.run import Latencies, ReplyCount, Result
+from simulators.load.latencies import Latencies
+from simulators.load.result import ReplyCount, Result
 
 MILLISECOND = 1_000_000
 
