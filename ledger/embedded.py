@@ -2,8 +2,8 @@
 
 The cluster is `DATA/postgresql`. It listens on a unix socket only, in a folder of mode 0700, and believes the operating
 system about who is asking (peer): the account that started it and the account it runs under may be `postgres` (the
-superuser), `authz` and `finance`, nobody else may be anything. It outlives the process that started it; a server found
-running is used as it is.
+superuser), `authz`, `finance` and `reconciler`, nobody else may be anything. It outlives the process that started it;
+a server found running is used as it is.
 
 As root, the server runs under an unprivileged account (`ledger.account`, `ledger.cluster`).
 """
@@ -29,7 +29,7 @@ __all__ = ["DATABASE", "SUPERUSER", "DataFolderUnusable", "EmbeddedError", "Embe
 
 DATABASE = "authz"
 """The database of an authorizer in its embedded server."""
-ROLES = (SUPERUSER, "authz", "finance")
+ROLES = (SUPERUSER, "authz", "finance", "reconciler")
 """The roles that can log in."""
 
 START_TIMEOUT_S = 60

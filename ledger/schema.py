@@ -17,6 +17,9 @@ APPLICATION_ROLE = "authz"
 FINANCE_ROLE = "finance"
 """Can read the ledger, in transactions of at most 5 s."""
 
+RECONCILER_ROLE = "reconciler"
+"""Can read the ledger too, and add to schema `reconciliation`, in transactions of at most 5 s."""
+
 SERVER_VERSION_MIN = 170000
 """`transaction_timeout` and what the guards ask of event triggers came with PostgreSQL 17."""
 

@@ -32,8 +32,11 @@ class Source:
 
 
 @contextmanager
-def address(source: Source | None) -> Iterator[str]:
-    """Find the database. A server that was started for this is stopped again, unless somebody uses it by now."""
+def address(source: Source | None, role: str = FINANCE_ROLE) -> Iterator[str]:
+    """Find the database; in an embedded server, as a role.
+
+    A server that was started for this is stopped again, unless somebody uses it by now.
+    """
     source = source or Source()
     if source.database is not None and source.data is None:
         yield source.database
@@ -44,7 +47,7 @@ def address(source: Source | None) -> Iterator[str]:
         raise NoLedgerNamed(f"{source.data} holds no ledger: name the --data folder of an authorizer that has run")
     server = EmbeddedServer.start(source.data, pg_bin=source.pg_bin)
     try:
-        yield server.url(FINANCE_ROLE, DATABASE)
+        yield server.url(role, DATABASE)
     finally:
         if server.started_here and not asyncio.run(server.is_used()):
             server.stop()
