@@ -7,7 +7,6 @@ entry: so it is hashed as it comes.
 from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import pairwise
-from typing import Any
 
 import asyncpg
 from msgspec import Struct
@@ -21,12 +20,13 @@ CHUNK_SEQS = 1_000
 PIECE_RECORDS_MAX = 250
 """Between two turns of the loop, in which it takes in what is read ahead."""
 
-# One row of arrays: fewer objects to make and to go through than a row for each record, or transfer.
+# One row of arrays: fewer objects to make and to go through than a row for each record. Most records have one transfer,
+# which comes along; of others `debit` is NULL.
 _RECORDS = """
 SELECT array_agg(seq), array_agg(epoch), array_agg(hash), array_agg(frame), array_agg(lines){inside}
   FROM (
        SELECT seq, epoch, hash, record.frame || coalesce(moved.frame, '') AS frame, coalesce(lines, 0) AS lines,
-              holder, "position", identities
+              identities, holder, "position", debit, credit, amount
          FROM (
               SELECT *, record_send(ROW(
                          partition, seq, epoch, at, kind, holder, request, reply, reason, "position", identities
@@ -35,22 +35,23 @@ SELECT array_agg(seq), array_agg(epoch), array_agg(hash), array_agg(frame), arra
          ) AS record
          LEFT JOIN (
               SELECT seq, count(*) AS lines,
-                     string_agg(record_send(ROW(line, debit, credit, amount, currency)), '' ORDER BY line) AS frame
+                     string_agg(record_send(ROW(line, debit, credit, amount, currency)), '' ORDER BY line) AS frame,
+                     CASE WHEN count(*) = 1 AND max(line) = 1 AND max(currency) = $5 THEN max(debit) END AS debit,
+                     max(credit) AS credit, max(amount) AS amount
                 FROM ledger.whole_transfer WHERE partition = $1 AND seq > $2 AND seq <= $3 GROUP BY seq
          ) AS moved USING (seq)
         ORDER BY seq
   ) AS whole"""
 _CHAIN = _RECORDS.format(inside="")
-_INSIDE = _RECORDS.format(inside=', array_agg(holder), array_agg("position"), array_agg(identities)')
+_INSIDE = _RECORDS.format(
+    inside=""", array_agg(identities), array_agg(holder), array_agg("position"),
+       array_agg(debit), array_agg(credit), array_agg(amount)"""
+)
 
 # No currency but the euro has a line: it doesn't fit.
 _TRANSFERS = """
-SELECT array_agg(seq), array_agg(CASE currency WHEN $4 THEN line END),
-       array_agg(debit), array_agg(credit), array_agg(amount)
-  FROM (
-       SELECT seq, line, debit, credit, amount, currency
-         FROM ledger.whole_transfer WHERE partition = $1 AND seq >= $2 AND seq <= $3 ORDER BY seq, line
-  ) AS transfer"""
+SELECT seq, CASE currency WHEN $3 THEN line END, debit, credit, amount
+  FROM ledger.whole_transfer WHERE partition = $1 AND seq = ANY ($2::bigint[]) ORDER BY seq, line"""
 
 Move = tuple[str, str, int]
 """A transfer: debit, credit, amount."""
@@ -67,10 +68,10 @@ class Records(Struct, frozen=True):
     hashes: Sequence[bytes]
     frames: Sequence[bytes]
     lines: Sequence[int]
-    holders: Sequence[HolderId | None] = ()
-    """These columns are read only where a walk looks inside records."""
-    positions: Sequence[str | None] = ()
     identities: Sequence[bytes] = ()
+    """This column, and those behind it, are read only where a walk looks inside records."""
+    holders: Sequence[HolderId | None] = ()
+    positions: Sequence[str | None] = ()
     moves: Sequence[Sequence[Move] | None] = ()
     """The transfers of each, None where they don't fit it."""
 
@@ -98,35 +99,40 @@ def chunks(
         begin = after if last is None else last.seqs[-1]
         end = min(through, max(begin, 0) + CHUNK_SEQS)
         asked = _INSIDE if inside else _CHAIN
-        columns = _arrays(await connection.fetchrow(asked, partition, begin, end, CHUNK_SEQS))
-        if not columns:
+        row = await connection.fetchrow(asked, partition, begin, end, CHUNK_SEQS, EURO)
+        if row is None or row[0] is None:
             return None
-        records = Records(*columns)
         if not inside:
-            return records
-        transfers = _arrays(await connection.fetchrow(_TRANSFERS, partition, records.seqs[0], records.seqs[-1], EURO))
-        return replace(records, moves=moves_of(records.seqs, zip(*transfers, strict=True)))
+            return Records(*row)
+        *columns, debits, credited, amounts = row
+        records = Records(*columns)
+        some = [*zip(debits, credited, amounts, strict=True)]
+        several = [
+            seq for seq, lines, one in zip(records.seqs, records.lines, some, strict=True) if lines and not one[0]
+        ]
+        rows = await connection.fetch(_TRANSFERS, partition, several, EURO) if several else []
+        others = moves_of(several, map(tuple, rows))
+        moves = [
+            (one,) if one[0] else others[seq] if lines else ()
+            for seq, lines, one in zip(records.seqs, records.lines, some, strict=True)
+        ]
+        return replace(records, moves=moves)
 
     return read_ahead(behind)
 
 
-def _arrays(row: asyncpg.Record | None) -> Sequence[Sequence[Any]]:
-    """The arrays of a row; none at all where nothing was aggregated into them."""
-    return () if row is None or row[0] is None else tuple(row)
-
-
 def moves_of(
-    seqs: Sequence[Seq], transfers: Iterable[tuple[int, int | None, str, str, int]]
-) -> list[list[Move] | None]:
+    seqs: Iterable[Seq], transfers: Iterable[tuple[int, int | None, str, str, int]]
+) -> dict[Seq, list[Move] | None]:
     """Give each record its transfers, which come in their order; None where their lines or their currency don't fit."""
-    found: dict[int, list[Move]] = {seq: [] for seq in seqs}
+    found: dict[Seq, list[Move]] = {seq: [] for seq in seqs}
     misfits = set()
     for seq, line, debit, credit, amount in transfers:
-        if (moves := found.get(seq)) is not None:  # else its record is missing, which the walk finds
-            moves.append((debit, credit, amount))
-            if line != len(moves):
-                misfits.add(seq)
-    return [None if seq in misfits else found[seq] for seq in seqs]
+        moves = found[Seq(seq)]
+        moves.append((debit, credit, amount))
+        if line != len(moves):
+            misfits.add(seq)
+    return {seq: None if seq in misfits else moves for seq, moves in found.items()}
 
 
 def hashes(previous: bytes, records: Records) -> list[bytes]:

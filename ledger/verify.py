@@ -237,7 +237,7 @@ class _Walk:
         """Step behind the records that are sound, and say how many they are, and what is wrong with the next."""
         sound, flaw = self._chained(piece)
         if self.looks_inside:
-            moves = [one or () for one in piece.moves[:sound]]
+            moves = (one or () for one in piece.moves[:sound])
             right = self.money.fold(zip(piece.holders, piece.positions, moves, piece.identities, strict=False))
             if right < sound:
                 sound, flaw = right, Flaw.MONEY

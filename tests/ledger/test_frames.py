@@ -120,7 +120,7 @@ def test_transfers_come_with_their_record_and_lines_that_do_not_fit_are_told(
         seq, line, *move = transfers[spoilt]
         assert line is not None
         transfers[spoilt] = (seq, data.draw(st.sampled_from([None, line + 1])), *move)
-    for seq, count, moves in zip(seqs, counts, moves_of(seqs, transfers), strict=True):
+    for seq, count, moves in zip(seqs, counts, moves_of(seqs, transfers).values(), strict=True):
         if spoilt is not None and transfers[spoilt][0] == seq:
             assert moves is None
         else:
