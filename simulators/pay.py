@@ -4,7 +4,7 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -18,7 +18,7 @@ from authz.wire.dialect import shipped
 from authz.wire.message import Message
 from simulators.acquirer.host import AcquirerHost
 from simulators.acquirer.line import Line
-from simulators.command_line import WrongUse, complain
+from simulators.command_line import WrongUse, complain, instant
 from simulators.mistakes import Mistake
 from simulators.terminal import parameters
 from simulators.terminal.card import Card, CardInvalid, masked
@@ -152,7 +152,7 @@ def prepare(options: PayOptions, secret: Callable[[str], str]) -> Attempt:
         raise WrongUse(f"--repeat: a number of times, 0 to {REPEATS_MAX}")
     if not re.fullmatch(r"[0-9]{2}", options.product):
         raise WrongUse("--product: two digits, such as 90")
-    at = _instant(options.clock)
+    at = datetime.now(UTC) if options.clock is None else instant(options.clock)
     site = _site(options, known)
     card = _card(options, known, at, secret)
     terminal = _terminal(options, known, site, lambda: at)
@@ -249,18 +249,6 @@ def parse_cents(text: str) -> int:
     if parts is None:
         raise WrongUse("--amount: euros and cents, such as 12.50")
     return int(parts["euros"]) * 100 + int((parts["cents"] or "").ljust(2, "0"))
-
-
-def _instant(clock: str | None) -> datetime:
-    if clock is None:
-        return datetime.now(UTC)
-    try:
-        instant = datetime.fromisoformat(clock)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise WrongUse("--clock: an instant with its offset, such as 2026-05-12T12:30:00+02:00")
-    return instant
 
 
 def _site(options: PayOptions, known: Parameters) -> Site:

@@ -6,7 +6,7 @@ import signal
 import ssl
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -19,7 +19,7 @@ from rich.table import Table
 
 from authz.security.keys import masked
 from authz.wire.codec import Codec
-from authz.wire.dialect import from_file, shipped
+from simulators import command_line
 from simulators.acquirer import parameters
 from simulators.acquirer.days import Calendar
 from simulators.acquirer.rotation import KeyChangeRefused
@@ -27,7 +27,7 @@ from simulators.acquirer.service import Acquirer, Settings, running
 from simulators.acquirer.terminals import TERMINALS_MAX
 from simulators.acquirer.upstream import ECHO_EVERY_S, LINKS_MAX, Route, Tell
 from simulators.acquirer.zone_keys import KeyNotHeld
-from simulators.command_line import APPROVED, FINDING, Port, WrongUse, address, end_asked, say
+from simulators.command_line import APPROVED, FINDING, Port, WrongUse, address, clock_from, end_asked, say
 
 DATA = Path("acquirer-data")
 ROTATE_EVERY_MIN_S = 60
@@ -119,7 +119,7 @@ def acquirer(
         clearing=clearing,
         terminals_max=terminals_max,
     )
-    now = _running_from(clock)
+    now = clock_from(clock)
     served = asyncio.run(_until_told(settings, now, upstream, _teller(now, as_json=as_json)))
     if as_json:
         say(msgspec.json.encode(_summary(served)).decode())
@@ -204,7 +204,7 @@ def _table(served: Acquirer) -> Table:
 
 
 def _codec(dialect: str) -> Codec:
-    return Codec(from_file(Path(dialect)) if dialect.endswith(".toml") else shipped(dialect))
+    return Codec(command_line.dialect(dialect))
 
 
 def _tls(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
@@ -254,16 +254,3 @@ def _rotation(text: str | None) -> float | None:
     if seconds < ROTATE_EVERY_MIN_S:
         raise WrongUse(f"--rotate-keys-every: at least {ROTATE_EVERY_MIN_S}s, for which the old key is honoured")
     return seconds
-
-
-def _running_from(clock: str | None) -> Callable[[], datetime]:
-    if clock is None:
-        return lambda: datetime.now(UTC)
-    try:
-        instant = datetime.fromisoformat(clock)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise WrongUse("--clock: an instant with its offset, such as 2026-05-12T12:30:00+02:00")
-    ahead: timedelta = instant - datetime.now(UTC)
-    return lambda: datetime.now(UTC) + ahead

@@ -7,9 +7,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
+from simulators import toml_files
 from simulators.acquirer.zone_keys import GivenKeys
 from simulators.mistakes import Mistake
 
@@ -46,22 +46,10 @@ class HostParameters(Struct, frozen=True, forbid_unknown_fields=True):
 
 def demo() -> HostParameters:
     """The demo's parameters."""
-    return _parse((resources.files(__package__) / "demo.toml").read_bytes(), "the demo's parameters")
+    content = (resources.files(__package__) / "demo.toml").read_bytes()
+    return toml_files.decode(content, "the demo's parameters", HostParameters, HostParametersInvalid)
 
 
 def load(path: Path) -> HostParameters:
     """Read a file of parameters. Raises `HostParametersInvalid`."""
-    try:
-        content = path.read_bytes()
-    except OSError as failed:
-        raise HostParametersInvalid(f"{path}: {failed.strerror}") from None
-    return _parse(content, str(path))
-
-
-def _parse(content: bytes, name: str) -> HostParameters:
-    try:
-        return msgspec.toml.decode(content, type=HostParameters)
-    except msgspec.ValidationError as wrong:
-        raise HostParametersInvalid(f"{name}: {wrong}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
-        raise HostParametersInvalid(f"{name}: not TOML") from None
+    return toml_files.load(path, HostParameters, HostParametersInvalid)

@@ -9,7 +9,7 @@ import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from authz.wire.dialect import Dialect, from_file, shipped
+from simulators import command_line
 from simulators.command_line import APPROVED, Port, WrongUse, address, end_asked, say
 from simulators.faults.fates import DELAY_MS_MAX, DRIP_BYTES_PER_S_MAX, PER_MILLE, Direction, Faults, LineFaults
 from simulators.faults.plan import Plan, read
@@ -89,7 +89,7 @@ def faults(
         Say at the end what was done as one JSON object.
     """
     asked = _asked(options, refuse, direction, plan)
-    framing = _dialect(dialect).framing
+    framing = command_line.dialect(dialect).framing
     proxy = FaultProxy((listen_host, listen), address(upstream, "--upstream"), framing, asked, seed)
     asyncio.run(_until_told(proxy, listen_host, upstream))
     say(msgspec.json.encode(proxy.counts).decode() if as_json else str(proxy.counts))
@@ -108,10 +108,6 @@ def _asked(options: FaultOptions, refuse: int | None, direction: str, plan: Path
         raise WrongUse(str(wrong)) from None
     towards = None if direction == "both" else Direction(direction)
     return LineFaults.towards(towards, spoiling, refuse=refuse or 0)
-
-
-def _dialect(name: str) -> Dialect:
-    return from_file(Path(name)) if name.endswith(".toml") else shipped(name)
 
 
 async def _until_told(proxy: FaultProxy, host: str, upstream: str) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from simulators import toml_files
 from simulators.faults.fates import Faults, LineFaults
 from simulators.mistakes import Mistake
 
@@ -59,12 +60,7 @@ def lasting(faults: Faults | LineFaults) -> Plan:
 
 def read(path: Path) -> Plan:
     """Read a plan from a TOML file. Raises `PlanUnreadable`, with the place in the file that is wrong."""
-    try:
-        return msgspec.toml.decode(path.read_bytes(), type=Plan)
-    except OSError as unread:
-        raise PlanUnreadable(f"plan {path}: {unread.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
-        raise PlanUnreadable(f"plan {path}: {wrong}") from None
+    return toml_files.load(path, Plan, PlanUnreadable)
 
 
 class Course:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,8 +10,8 @@ from cyclopts.validators import Number
 from msgspec import Struct
 
 from authz.wire.codec import Codec
-from authz.wire.dialect import Dialect, from_file, shipped
-from simulators.command_line import Port, WrongUse
+from simulators import command_line
+from simulators.command_line import Port, WrongUse, instant
 from simulators.load.bounds import Bound, milliseconds
 from simulators.load.mix import Kind, Mix, Popularity
 from simulators.load.result import Asked
@@ -139,7 +138,7 @@ def read(options: LoadOptions) -> Order:
     if options.cents_max < options.cents_min:
         raise WrongUse("--cents-max: not below --cents-min")
     known = parameters.load(options.config) if options.config else parameters.demo()
-    begun = _instant(options.clock)
+    begun = datetime.now(UTC) if options.clock is None else instant(options.clock)
     cards, cards_of = _cards(known, begun.year, options)
     mix, entries = Mix.read(options.mix, Kind, "--mix"), Mix.read(options.entries, Entry, "--entries")
     plan = Schedule(
@@ -160,7 +159,7 @@ def read(options: LoadOptions) -> Order:
         cards=str(cards) if options.world is None else f"{cards}, of world {options.world}",
         seed=plan.seed,
     )
-    codec, shop = Codec(_dialect(known.dialect)), Shop.of(known, options.terminal)
+    codec, shop = Codec(command_line.dialect(known.dialect)), Shop.of(known, options.terminal)
     basket = Basket(options.cents_min, options.cents_max, options.product)
     traffic = Traffic(codec, shop, cards_of, cards, mix, entries, basket=basket, seed=plan.seed, begun=begun)
     return Order(options.host, options.port, codec, plan, traffic, asked, _bounds(options))
@@ -177,10 +176,6 @@ def _cards(known: Parameters, year: int, options: LoadOptions) -> tuple[Populari
     if not cards:
         raise WrongUse("--config: these parameters have no card; give them some, or take a --world's")
     return Popularity(len(cards), options.zipf), cards.__getitem__
-
-
-def _dialect(name: str) -> Dialect:
-    return from_file(Path(name)) if name.endswith(".toml") else shipped(name)
 
 
 def _bounds(options: LoadOptions) -> list[Bound]:
@@ -203,15 +198,3 @@ def _seconds(text: str, option: str, least: float) -> float:
     if not least <= seconds <= SECONDS_MAX:
         raise WrongUse(f"{option}: {least:g}s to 24h")
     return seconds
-
-
-def _instant(clock: str | None) -> datetime:
-    if clock is None:
-        return datetime.now(UTC)
-    try:
-        instant = datetime.fromisoformat(clock)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise WrongUse("--clock: an instant with its offset, such as 2026-05-12T12:30:00+02:00")
-    return instant

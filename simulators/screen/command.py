@@ -3,9 +3,7 @@
 import asyncio
 import os
 import sys
-import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,7 +14,7 @@ from platformdirs import user_state_path
 from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from simulators.acquirer.line import Line
-from simulators.command_line import APPROVED, FINDING, Port, WrongUse
+from simulators.command_line import APPROVED, FINDING, Port, WrongUse, clock_from
 from simulators.link import Authorizer
 from simulators.screen.app import TerminalApp
 from simulators.terminal import parameters
@@ -74,7 +72,7 @@ def terminal(
         raise WrongUse(f"--terminal: not one of {', '.join(site.terminal for site in known.terminal)}")
     if data is not None and no_data:
         raise WrongUse("--no-data: takes no --data")
-    at = running_from(clock)
+    at = clock_from(clock)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise WrongUse("a terminal needs a window with a keyboard: for programs there are pay and run")
     folder = None if no_data else data or user_state_path("simulate") / site.terminal
@@ -113,20 +111,6 @@ def make_app(
         return card.in_hand(clock().year)
 
     return TerminalApp(site, known.card, authorizer, clock, device, read)
-
-
-def running_from(text: str | None) -> Clock:
-    """Make a clock that shows an instant now, and runs from there. Raises `WrongUse`."""
-    if text is None:
-        return lambda: datetime.now(UTC)
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise WrongUse("--clock: an instant with its offset, such as 2026-05-12T12:30:00+02:00")
-    begun, at = time.monotonic(), instant
-    return lambda: at + timedelta(seconds=time.monotonic() - begun)
 
 
 def language_of(environment: Mapping[str, str]) -> Language:

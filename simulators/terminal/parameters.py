@@ -8,9 +8,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
+from simulators import toml_files
 from simulators.mistakes import Mistake
 from simulators.terminal.card import Card, masked
 from simulators.terminal.chip import Chip
@@ -98,22 +98,10 @@ class Parameters(Struct, frozen=True, forbid_unknown_fields=True):
 
 def demo() -> Parameters:
     """The demo's parameters."""
-    return _parse((resources.files(__package__) / "demo.toml").read_bytes(), "the demo's parameters")
+    content = (resources.files(__package__) / "demo.toml").read_bytes()
+    return toml_files.decode(content, "the demo's parameters", Parameters, ParametersInvalid)
 
 
 def load(path: Path) -> Parameters:
     """Read a file of parameters. Raises `ParametersInvalid`."""
-    try:
-        content = path.read_bytes()
-    except OSError as failed:
-        raise ParametersInvalid(f"{path}: {failed.strerror}") from None
-    return _parse(content, str(path))
-
-
-def _parse(content: bytes, name: str) -> Parameters:
-    try:
-        return msgspec.toml.decode(content, type=Parameters)
-    except msgspec.ValidationError as wrong:
-        raise ParametersInvalid(f"{name}: {wrong}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
-        raise ParametersInvalid(f"{name}: not TOML") from None
+    return toml_files.load(path, Parameters, ParametersInvalid)

@@ -6,7 +6,8 @@ import pytest
 from textual.app import App
 
 from simulators.cli import main
-from simulators.screen.command import language_of, make_app, running_from
+from simulators.command_line import clock_from
+from simulators.screen.command import language_of, make_app
 from simulators.terminal import parameters
 from simulators.terminal.journal import Journal
 from simulators.terminal.wording import Language
@@ -32,14 +33,14 @@ def test_wrong_use_is_one_line(capsys, options, complaint):
 
 
 def test_a_clock_that_is_set_runs_from_there():
-    clock = running_from("2026-05-12T12:30:00+02:00")
+    clock = clock_from("2026-05-12T12:30:00+02:00")
     first, second = clock(), clock()
     assert timedelta() <= first - NOON < timedelta(minutes=1)
     assert second >= first
 
 
 def test_a_clock_that_isn_t_set_is_the_machine_s():
-    assert abs(running_from(None)() - datetime.now(UTC)) < timedelta(minutes=1)
+    assert abs(clock_from(None)() - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(
