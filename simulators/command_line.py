@@ -37,8 +37,10 @@ def address(text: str, option: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def instant(text: str) -> datetime:
-    """Read `--clock`. Raises `WrongUse`."""
+def instant(text: str | None) -> datetime:
+    """Read `--clock`; None: now. Raises `WrongUse`."""
+    if text is None:
+        return datetime.now(UTC)
     try:
         read = datetime.fromisoformat(text)
     except ValueError:

@@ -152,7 +152,7 @@ def prepare(options: PayOptions, secret: Callable[[str], str]) -> Attempt:
         raise WrongUse(f"--repeat: a number of times, 0 to {REPEATS_MAX}")
     if not re.fullmatch(r"[0-9]{2}", options.product):
         raise WrongUse("--product: two digits, such as 90")
-    at = datetime.now(UTC) if options.clock is None else instant(options.clock)
+    at = instant(options.clock)
     site = _site(options, known)
     card = _card(options, known, at, secret)
     terminal = _terminal(options, known, site, lambda: at)

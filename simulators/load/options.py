@@ -138,7 +138,7 @@ def read(options: LoadOptions) -> Order:
     if options.cents_max < options.cents_min:
         raise WrongUse("--cents-max: not below --cents-min")
     known = parameters.load(options.config) if options.config else parameters.demo()
-    begun = datetime.now(UTC) if options.clock is None else instant(options.clock)
+    begun = instant(options.clock)
     cards, cards_of = _cards(known, begun.year, options)
     mix, entries = Mix.read(options.mix, Kind, "--mix"), Mix.read(options.entries, Entry, "--entries")
     plan = Schedule(
