@@ -8,7 +8,7 @@ payment by the date, whether or not what is due was posted. For what is ordered 
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import date
 
 from msgspec import Struct
@@ -24,7 +24,7 @@ from authz.engine.requests import Answer, NoAnswer
 from authz.engine.traffic import Traffic
 from authz.engine.work import Work
 from ledger.store import LedgerError
-from ledger.values import Identity
+from ledger.values import HolderId, Identity
 
 AT_ONCE_MAX = 32
 """Commands of bulk work in one batch, where its pace says nothing else."""
@@ -100,7 +100,7 @@ class Refusal(Struct, frozen=True, gc=False):
 
 
 class Lane:
-    """Takes bulk work of one partition to its writer, whose `answer` and `desk` these are.
+    """Takes bulk work of one partition to its writer, whose `answer`, `bring` and `desk` these are.
 
     `batch_records_max` is the writer's.
     """
@@ -108,11 +108,13 @@ class Lane:
     def __init__(
         self,
         answer: Callable[[Work], Awaitable[Answer | NoAnswer]],
+        bring: Callable[[Iterable[HolderId]], Awaitable[None]],
         desk: Desk,
         traffic: Traffic,
         batch_records_max: int,
     ) -> None:
         self._answer = answer
+        self._bring = bring
         self._desk = desk
         self._traffic = traffic
         self._batch_records_max = batch_records_max
@@ -149,7 +151,9 @@ class Lane:
         return min(left, pace.at_once_max if self._traffic.flows else pace.alone_max)
 
     async def _carry_out(self, errands: Sequence[Errand]) -> Sequence[Refusal]:
-        with self._desk.guests(passbook_of(one.command) for one in errands):
+        passbooks = [passbook_of(one.command) for one in errands]
+        with self._desk.guests(passbooks):
+            await self._bring(passbooks)
             done = await asyncio.gather(*map(self._carry_out_one, errands), return_exceptions=True)
         refusals = []
         for errand, failed in zip(errands, done, strict=True):

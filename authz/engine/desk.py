@@ -54,6 +54,10 @@ class Desk:
         """Take in what the ledger holds of a passbook."""
         self._passbooks.put(holder, line)
 
+    def has(self, holder: HolderId) -> bool:
+        """Whether a passbook is in memory."""
+        return self._passbooks.get(holder) is not None
+
     @contextmanager
     def guests(self, holders: Iterable[HolderId]) -> Iterator[None]:
         """While the block runs, take these passbooks in for bulk work: they don't stay, unless somebody pays."""

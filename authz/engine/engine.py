@@ -87,7 +87,7 @@ class Engine:
         )
         programmes = [shipped(name) for name in SHIPPED]
         self._lanes = [
-            Lane(writer.answer, desk, self._traffic, limits.batch_records_max)
+            Lane(writer.answer, writer.bring, desk, self._traffic, limits.batch_records_max)
             for writer, desk in zip(self._writers, self._desks, strict=True)
         ]
         self._chores = [

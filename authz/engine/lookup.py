@@ -1,7 +1,7 @@
 """Brings from the ledger what a decision needs and memory lacks: passbooks, and the records that its keys find."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from authz.engine.desk import Desk
 from authz.engine.loader import Loader
@@ -44,6 +44,14 @@ class Lookup:
                 await asyncio.gather(self._look_up(work, keys), *map(self._lines.load, missing))
                 if self._desk.term != term:  # what was found before the writer lost its memory is looked for again
                     work.found.clear()
+
+    async def bring(self, holders: Iterable[HolderId]) -> None:
+        """Load passbooks before anyone needs them: to wait for many at once costs less than once for each.
+
+        What can't be read is left for whoever needs it, to whom it is told.
+        """
+        absent = [holder for holder in dict.fromkeys(holders) if not self._desk.has(holder)]
+        await asyncio.gather(*map(self._lines.load, absent), return_exceptions=True)
 
     async def _look_up(self, work: Work, keys: Sequence[Identity]) -> None:
         """Find the records of keys."""

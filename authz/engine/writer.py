@@ -9,7 +9,7 @@ again.
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -24,7 +24,7 @@ from authz.engine.work import Batch, Work
 from authz.metrics import Metrics
 from ledger.chain import extend
 from ledger.store import Fence, IdentityTaken, LedgerError, OutcomeUnknown, Store
-from ledger.values import Epoch, Partition, Record, Seq
+from ledger.values import Epoch, HolderId, Partition, Record, Seq
 
 
 class Doubt(Struct, frozen=True):
@@ -91,6 +91,10 @@ class Writer:
     def fence(self) -> Fence:
         """How far this writer has come, by acknowledged appends alone."""
         return self._fence
+
+    async def bring(self, holders: Iterable[HolderId]) -> None:
+        """Load passbooks that requests to come will need."""
+        await self._lookup.bring(holders)
 
     async def answer(self, work: Work) -> Answer | NoAnswer:
         """Bring a request to its answer. Raises what the decision raises for a command that makes no sense."""

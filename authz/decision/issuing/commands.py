@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from authz.decision.issuing.states import (
     CHUNKS_MAX,
     Access,
+    AdjustmentId,
     Agent,
     AgentId,
     Chunk,
@@ -21,6 +22,7 @@ from authz.decision.issuing.states import (
     OfferId,
     OrderId,
     OrderLine,
+    Proposal,
     RequestId,
     RequestKind,
     Run,
@@ -28,6 +30,7 @@ from authz.decision.issuing.states import (
     Tariff,
     Wanted,
     access_passbook,
+    adjustment_passbook,
     agent_passbook,
     client_passbook,
     follower_passbook,
@@ -459,6 +462,44 @@ class RevokeAccess(Issuing, frozen=True, tag="access_end", gc=False):
         return access_passbook(self.token_hash)
 
 
+class ProposeAdjustment(Issuing, frozen=True, tag="adjustment_proposal", gc=False):
+    """Propose that finance's books be adjusted. `by` is who does: their role, and their access's id."""
+
+    adjustment: AdjustmentId
+    proposal: Proposal
+    by: str
+
+    @property
+    def passbook(self) -> HolderId:
+        """The adjustment's."""
+        return adjustment_passbook(self.adjustment)
+
+
+class ApproveAdjustment(Issuing, frozen=True, tag="adjustment", gc=False):
+    """Approve an adjustment: its money moves. `proposal` is what is approved, so that this record says it all."""
+
+    adjustment: AdjustmentId
+    proposal: Proposal
+    by: str
+
+    @property
+    def passbook(self) -> HolderId:
+        """The adjustment's."""
+        return adjustment_passbook(self.adjustment)
+
+
+class RefuseAdjustment(Issuing, frozen=True, tag="adjustment_refusal", gc=False):
+    """Refuse an adjustment, or take back one's own: nothing moves."""
+
+    adjustment: AdjustmentId
+    by: str
+
+    @property
+    def passbook(self) -> HolderId:
+        """The adjustment's."""
+        return adjustment_passbook(self.adjustment)
+
+
 class NoteFollowed(Issuing, frozen=True, tag="followed", gc=False):
     """Note how far somebody who follows the journal has come."""
 
@@ -497,5 +538,8 @@ IssuingCommand = (
     | MoveRun
     | GrantAccess
     | RevokeAccess
+    | ProposeAdjustment
+    | ApproveAdjustment
+    | RefuseAdjustment
     | NoteFollowed
 )

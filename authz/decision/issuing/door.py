@@ -1,12 +1,13 @@
 """The one door of issuing in the core: a command and the facts in, an outcome out."""
 
 from authz.decision.evidence import Facts
-from authz.decision.issuing import access, clients, holder_cards, offers, orders, reminders, requests, runs
+from authz.decision.issuing import access, adjustments, clients, holder_cards, offers, orders, reminders, requests, runs
 from authz.decision.issuing.commands import (
     AcceptOffer,
     ActivateCard,
     AddContracts,
     AnswerRequest,
+    ApproveAdjustment,
     AskRequest,
     CancelOrder,
     ChangeClient,
@@ -23,6 +24,8 @@ from authz.decision.issuing.commands import (
     NoteFollowed,
     OpenClient,
     PayOrder,
+    ProposeAdjustment,
+    RefuseAdjustment,
     RegisterAgent,
     RemakeCard,
     Remind,
@@ -60,6 +63,8 @@ def _decided(command: IssuingCommand, facts: Facts) -> tuple[State, tuple[Transf
             return fulfil(command, facts)
         case TakeOver():
             return take_over(command, facts)
+        case ProposeAdjustment() | ApproveAdjustment() | RefuseAdjustment():
+            return adjustments.adjust(command, facts)
         case MakeOffer() | AcceptOffer() | WithdrawOffer():
             return offers.offer(command, facts), ()
         case OpenClient() | AddContracts() | ChangeClient():

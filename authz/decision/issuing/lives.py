@@ -1,4 +1,4 @@
-"""The lives of what issuing deals with, each one table: an offer, an order, a request, a production run, a card.
+"""The lives of what issuing deals with, each one table: offers, orders, requests, runs, adjustments and cards.
 
 From them come the drawings and tables of docs/lives.md, and the tests. What isn't in a table isn't done.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-from authz.decision.issuing.states import OfferStatus, OrderStatus, RequestStatus, RunStatus
+from authz.decision.issuing.states import AdjustmentStatus, OfferStatus, OrderStatus, RequestStatus, RunStatus
 from authz.decision.position import CardStatus
 from authz.decision.refused import Refused
 
@@ -100,6 +100,24 @@ RUN: Mapping[RunStatus, Mapping[RunEvent, RunStatus]] = {
     RunStatus.PINS_SENT: {},
 }
 """What becomes of a production run: a card and its PIN are never on their way together."""
+
+
+class AdjustmentEvent(StrEnum):
+    """What can happen to an adjustment."""
+
+    APPROVAL = "approval by somebody else"
+    REFUSAL = "refusal"
+
+
+ADJUSTMENT: Mapping[AdjustmentStatus, Mapping[AdjustmentEvent, AdjustmentStatus]] = {
+    AdjustmentStatus.PROPOSED: {
+        AdjustmentEvent.APPROVAL: AdjustmentStatus.APPROVED,
+        AdjustmentEvent.REFUSAL: AdjustmentStatus.REFUSED,
+    },
+    AdjustmentStatus.APPROVED: {},
+    AdjustmentStatus.REFUSED: {},
+}
+"""What becomes of an adjustment: what was approved is undone by another one, of as many cents the other way round."""
 
 
 class CardEvent(StrEnum):

@@ -10,7 +10,7 @@ from typing import Annotated, NewType
 from msgspec import Meta, Struct
 
 from authz.decision.position import CardId
-from ledger.values import Cents, HolderId, Seq
+from ledger.values import Cents, HolderId, Partition, Seq
 
 ClientId = NewType("ClientId", str)
 """An employer's account: also the `employer` of holders' positions."""
@@ -21,6 +21,7 @@ ContactId = NewType("ContactId", str)
 OfferId = NewType("OfferId", str)
 OrderId = NewType("OrderId", str)
 RequestId = NewType("RequestId", str)
+AdjustmentId = NewType("AdjustmentId", str)
 
 BASIS_POINTS = 10_000
 """In one whole: a commission of 250 is 2.5 %."""
@@ -312,7 +313,74 @@ class Followed(Struct, frozen=True, gc=False):
     through: Seq
 
 
-IssuingState = Client | Agent | Offer | Order | Lines | CardRequest | Run | Access | Followed
+class AdjustmentKind(StrEnum):
+    """What an adjustment posts: authz/decision/issuing/adjustments.py has the transfers of each."""
+
+    SETTLEMENT = "settlement"
+    """An acquirer was paid out of the voucher account."""
+    FEE = "fee"
+    """What the issuer keeps of what an acquirer is owed, by the tariff, went to the issuer's own account."""
+    WRITE_OFF = "write-off"
+    """What an acquirer was owed without a balance that covered it is given up: nobody will pay it."""
+    CORRECTION = "correction"
+    """An acquirer is owed more than the ledger has, or less, though neither side finds out why."""
+
+
+class AdjustmentStatus(StrEnum):
+    """Where an adjustment is in its life."""
+
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    """By somebody else than who proposed it: its money is posted."""
+    REFUSED = "refused"
+
+
+class RecordNamed(Struct, frozen=True, gc=False):
+    """A record of the journal."""
+
+    partition: Partition
+    seq: Seq
+
+
+class LineNamed(Struct, frozen=True, gc=False):
+    """A line of a clearing file, or an entry of a statement: `file` is the file's SHA-256, in hexadecimal."""
+
+    file: str
+    line: int
+
+
+class Proposal(Struct, frozen=True, omit_defaults=True, gc=False):
+    """What is to be adjusted, by how many cents (not 0; below 0 the other way round), and why.
+
+    `record` and `line` name the break that it resolves, by whichever of them there is.
+    """
+
+    kind: AdjustmentKind
+    acquirer: str
+    cents: Cents
+    reason: str
+    record: RecordNamed | None = None
+    line: LineNamed | None = None
+
+    @property
+    def partition(self) -> Partition:
+        """Where it is posted: where the record is whose break it resolves, else in the first."""
+        return Partition(0) if self.record is None else self.record.partition
+
+
+class Adjustment(Struct, frozen=True, gc=False):
+    """An adjustment, from its proposal on. `proposed_by` and `decided_by` are a role and an access's id."""
+
+    id: AdjustmentId
+    proposal: Proposal
+    proposed_by: str
+    proposed_at: datetime
+    status: AdjustmentStatus = AdjustmentStatus.PROPOSED
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+
+
+IssuingState = Client | Agent | Offer | Order | Lines | CardRequest | Run | Access | Followed | Adjustment
 
 
 def client_passbook(client: ClientId) -> HolderId:
@@ -360,6 +428,11 @@ def run_passbook(number: int) -> HolderId:
     'run:000012'
     """
     return HolderId(f"run:{number:06}")
+
+
+def adjustment_passbook(adjustment: AdjustmentId) -> HolderId:
+    """Name the passbook of an adjustment, which stands in the partition that it is posted in, and in no other."""
+    return HolderId(f"adjustment:{adjustment}")
 
 
 def access_passbook(token_hash: str) -> HolderId:

@@ -8,8 +8,10 @@ from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.openapi.plugins import JsonRenderPlugin
 
+from authz.issuing.adjustments import Adjustments
 from authz.issuing.api import (
     access,
+    adjustments,
     client_holders,
     clients,
     holders,
@@ -79,6 +81,11 @@ HANDLERS: Sequence[HTTPRouteHandler] = (
     runs.send_pins,
     merchants.register_merchant,
     portfolio.take_over,
+    adjustments.propose_adjustment,
+    adjustments.list_adjustments,
+    adjustments.read_adjustment,
+    adjustments.approve_adjustment,
+    adjustments.refuse_adjustment,
     access.grant_access,
     access.revoke_access,
 )
@@ -86,7 +93,8 @@ HANDLERS: Sequence[HTTPRouteHandler] = (
 
 def issuing_router(issuing: Issuing, limits: RequestLimits) -> Router:
     """Serve these desks."""
-    door, uploads, taken_over = Door(issuing.gate, limits), Uploads(), Portfolio(issuing.issuer)
+    door, uploads = Door(issuing.gate, limits), Uploads()
+    taken_over, adjusted = Portfolio(issuing.issuer), Adjustments(issuing.issuer)
 
     async def provide_desks() -> Issuing:
         return issuing
@@ -96,6 +104,9 @@ def issuing_router(issuing: Issuing, limits: RequestLimits) -> Router:
 
     async def provide_portfolio() -> Portfolio:
         return taken_over
+
+    async def provide_adjustments() -> Adjustments:
+        return adjusted
 
     # A function, since litestar copies a guard in depth, and with a bound method all that stands behind it.
     async def admit(connection: AnyConnection, _: BaseRouteHandler) -> None:
@@ -109,6 +120,7 @@ def issuing_router(issuing: Issuing, limits: RequestLimits) -> Router:
             "desks": Provide(provide_desks),
             "uploads": Provide(provide_uploads),
             "portfolio": Provide(provide_portfolio),
+            "adjustments": Provide(provide_adjustments),
             "write": Provide(provide_write),
         },
         security=[{SECURITY: []}],

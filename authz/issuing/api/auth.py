@@ -22,6 +22,8 @@ from ledger.values import HolderId
 
 _ISSUER = frozenset({Role.ISSUER})
 _FINANCE = _ISSUER | {Role.FINANCE}
+_FINANCE_ALONE = frozenset({Role.FINANCE})
+"""Not the issuer, who gives people access: who could make a second person of himself posts nothing."""
 _CLIENT = _ISSUER | {Role.EMPLOYER}
 _ORDERING = _CLIENT | {Role.AGENT}
 _HOLDER = _ISSUER | {Role.HOLDER}
@@ -74,6 +76,11 @@ RULES: dict[tuple[str, str], frozenset[Role]] = {
     ("POST", "/v1/runs/{number}/pins-sending"): _ISSUER,
     ("POST", "/v1/merchants"): _ISSUER,
     ("POST", "/v1/portfolio"): _ISSUER,
+    ("GET", "/v1/adjustments"): _FINANCE,
+    ("POST", "/v1/adjustments"): _FINANCE_ALONE,
+    ("GET", "/v1/adjustments/{adjustment}"): _FINANCE,
+    ("POST", "/v1/adjustments/{adjustment}/approval"): _FINANCE_ALONE,
+    ("POST", "/v1/adjustments/{adjustment}/refusal"): _FINANCE_ALONE,
     ("POST", "/v1/access"): _ISSUER,
     ("DELETE", "/v1/access/{access}"): _ISSUER,
 }
