@@ -45,6 +45,9 @@ _REVERSAL, _ADVICE = "4", "2"
 _SUMS = Sums.__struct_fields__
 _AVAILABLE, _LEFT_OF_CAP = "02", "20"
 _BALANCES_MAX = 6
+_MONTHS_NEAR = 4
+"""So many months from an instant, a day is nearest it in the same year."""
+_DAY_OF_ANY_MONTH = "28"
 
 
 def request_of(message: Message, link: str, instant: datetime, deadline: float) -> Request:
@@ -235,6 +238,9 @@ def day_of(text: str, instant: datetime, message: Message, field: int) -> date:
 def _with_year(message: Message, instant: datetime) -> str:
     """DE 13 and 12 behind the year that brings them nearest the engine's instant: YYYYMMDDhhmmss."""
     month_to_second = f"{message.local_date}{message.local_time}"
+    months_apart = int(month_to_second[:2]) - instant.month
+    if -_MONTHS_NEAR <= months_apart <= _MONTHS_NEAR and month_to_second[2:4] <= _DAY_OF_ANY_MONTH:
+        return f"{instant.year}{month_to_second}"
     return f"{_nearest(month_to_second, instant, message, 13).year}{month_to_second}"
 
 

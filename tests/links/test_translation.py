@@ -1,5 +1,6 @@
 """What a terminal's fields mean, and what a reply says: field by field as in docs/interface.md, "Wire"."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -128,6 +129,22 @@ class TestYear:
         with pytest.raises(Malformed) as caught:
             asked(purchase(local_date=day))
         assert caught.value.field == 13
+
+    @given(
+        st.datetimes(datetime(2001, 1, 1), datetime(2098, 12, 31)),  # noqa: DTZ001
+        st.datetimes(datetime(2024, 1, 1), datetime(2024, 12, 31)),  # noqa: DTZ001  a year that has every day
+    )
+    def test_no_other_year_is_nearer(self, at: datetime, local: datetime) -> None:
+        instant = at.replace(tzinfo=UTC)
+        message = purchase(local_date=f"{local:%m%d}", local_time=f"{local:%H%M%S}")
+        try:
+            said = datetime.strptime(asked(message, instant).command.origin.local, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        except Malformed:
+            assert (local.month, local.day) == (2, 29)
+            return
+        for year in (said.year - 1, said.year + 1):
+            with suppress(ValueError):
+                assert abs(said.replace(year=year) - instant) >= abs(said - instant)
 
     @given(st.datetimes(datetime(2001, 1, 1), datetime(2098, 12, 31)), st.timedeltas(timedelta(-150), timedelta(150)))  # noqa: DTZ001
     def test_any_time_within_five_months_gets_its_own_year(self, instant: datetime, away: timedelta) -> None:
