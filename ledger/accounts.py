@@ -26,17 +26,17 @@ def expired(holder: HolderId, product: str, lot: str) -> Account:
 
 
 def payable(acquirer: str) -> Account:
-    """What is owed to an acquirer: never below 0."""
+    """What is owed to an acquirer; below 0, what it owes: a refund of what it has been paid for already."""
     return Account(f"acquirer:{acquirer}:payable")
 
 
 def exceptions(acquirer: str) -> Account:
-    """What an acquirer advised and no balance could cover: never above 0."""
+    """What an acquirer advised and no balance could cover, below 0 until it is given back or written off."""
     return Account(f"acquirer:{acquirer}:exceptions")
 
 
 def issuer_float(product: str) -> Account:
-    """Where vouchers of a product come from: what is outstanding, as a negative balance."""
+    """Where vouchers of a product come from: what ever came in for them, as a negative balance."""
     return Account(f"issuer:float:{product}")
 
 
@@ -50,6 +50,16 @@ def fees(product: str) -> Account:
     return Account(f"issuer:fees:{product}")
 
 
+def settled() -> Account:
+    """What left the bank account behind the vouchers: acquirers were paid, and the issuer took its fees."""
+    return Account("issuer:settled")
+
+
+def differences() -> Account:
+    """What was written off or corrected, and is the issuer's loss: below 0. Above 0 it is its gain."""
+    return Account("issuer:differences")
+
+
 def client_funds(client: str, product: str) -> Account:
     """What a client has paid in for vouchers of a product and its holders weren't loaded yet: never below 0.
 
@@ -60,12 +70,12 @@ def client_funds(client: str, product: str) -> Account:
 
 
 def operating() -> Account:
-    """The issuer's own bank account, on which clients pay its fees: what came in, as a negative balance."""
+    """The issuer's own bank account, where its fees come in from clients and acquirers: as a negative balance."""
     return Account("issuer:operating")
 
 
 def commission() -> Account:
-    """What the issuer earned with orders: commissions, and cards."""
+    """What the issuer earned: commissions and cards of orders, fees of acquirers."""
     return Account("issuer:commission")
 
 

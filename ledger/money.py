@@ -22,14 +22,13 @@ PURSE_KINDS = ("holder", "hold", "expired")
 """The first word of the accounts that are a holder's."""
 
 _OTHER_SIGNS = {
-    ("acquirer", "payable"): 1,
-    ("acquirer", "exceptions"): -1,
     ("issuer", "pool"): 1,
     ("issuer", "fees"): 1,
-    ("issuer", "commission"): 1,
     ("issuer", "vat"): 1,
     ("client", "funds"): 1,
 }
+"""Of accounts that aren't here either side is right: what an acquirer was paid for, or what was written off, may be
+taken back afterwards, and a settlement is posted in one partition for all of them."""
 
 
 Line = tuple[HolderId | None, str | None, Sequence[Move], bytes]
@@ -233,10 +232,10 @@ def owner_of(account: Account) -> HolderId | None:
 def sign(account: str) -> int:
     """Tell on which side of 0 an account must be: 1 never below, -1 never above, 0 either.
 
-    >>> sign("holder:h1:90:2026"), sign("acquirer:970001:exceptions"), sign("issuer:pool:90"), sign("issuer:float:90")
-    (1, -1, 1, 0)
-    >>> sign("client:c1:funds:90"), sign("issuer:commission"), sign("issuer:vat"), sign("issuer:operating")
-    (1, 1, 1, 0)
+    >>> sign("holder:h1:90:2026"), sign("acquirer:970001:payable"), sign("issuer:pool:90"), sign("issuer:float:90")
+    (1, 0, 1, 0)
+    >>> sign("client:c1:funds:90"), sign("issuer:vat"), sign("issuer:operating"), sign("issuer:settled")
+    (1, 1, 0, 0)
     """
     kind, _, rest = account.partition(":")
     if kind in PURSE_KINDS:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from authz.decision.administration import BUSINESS_ZONE, day_closed_at
 from authz.decision.calendar import zone
 from authz.decision.commands import Window
+from authz.decision.issuing.commands import ApproveAdjustment
 from authz.decision.reference import BusinessDay, acquirer_passbook
 from authz.decision.totals import Sums
 from authz.engine.instants import last_before
@@ -22,6 +23,8 @@ from ledger.store import HISTORY_LINES_MAX, Store, Turnover
 from ledger.values import Cents, Partition, Seq
 
 _REVERSAL = "reversal"
+_ADJUSTMENT = str(ApproveAdjustment.__struct_config__.tag)
+"""What finance posts: no payment of any day."""
 _opened = msgspec.json.Decoder(BusinessDay).decode
 
 
@@ -48,7 +51,8 @@ class BusinessDays:
             for one in await self._store.turnover(
                 window.partition, accounts.payable(acquirer), window.after, window.through
             ):
-                total = _added(total, one)
+                if one.kind != _ADJUSTMENT:
+                    total = _added(total, one)
         return total
 
     async def _window(self, partition: Partition, acquirer: str, day: date) -> Window:

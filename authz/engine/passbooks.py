@@ -7,6 +7,7 @@ import msgspec
 
 from authz.decision.issuing.states import (
     Access,
+    Adjustment,
     Agent,
     CardRequest,
     Client,
@@ -40,6 +41,7 @@ _REFERENCES: dict[str, Callable[[str], State]] = {
     "request": msgspec.json.Decoder(CardRequest).decode,
     "run": msgspec.json.Decoder(Run).decode,
     "access": msgspec.json.Decoder(Access).decode,
+    "adjustment": msgspec.json.Decoder(Adjustment).decode,
     "follow": msgspec.json.Decoder(Followed).decode,
 }
 _position: Callable[[str], State] = msgspec.json.Decoder(Position).decode

@@ -178,8 +178,8 @@ def test_nothing_in_a_purse_is_of_0_cents_or_less(cents: int) -> None:
 @pytest.mark.parametrize(
     ("account", "wrong"),
     [
-        ("acquirer:970001:payable", -1),
-        ("acquirer:970001:exceptions", 1),
+        ("client:c1:funds:90", -1),
+        ("issuer:vat", -1),
         ("issuer:pool:90", -1),
         ("issuer:fees:91", -1),
     ],

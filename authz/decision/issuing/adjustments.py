@@ -19,10 +19,10 @@ from ledger.values import Account, Cents, Transfer
 REASON_MAX = 200
 """Characters of a reason."""
 DIGITS_MAX = 11
-"""Digits in a row in a reason: a card's number has 12 or more."""
+"""Digits in a row, or in groups as on a card, in a reason: a card's number has 12 or more."""
 
-# Written in a row, or in groups of four, as on a card.
-_CARD = re.compile(rf"\d{{{DIGITS_MAX + 1}}}|\d{{4}}[ .-]\d{{4}}[ .-]\d{{4}}")
+# Groups of three digits or more, with one character between them: of dates, times and amounts they are shorter.
+_GROUPS = re.compile(r"\d{3,}(?:[\W_]\d{3,})*")
 
 Sides = tuple[tuple[Account, Account], ...]
 """The debit and the credit of each transfer."""
@@ -57,7 +57,7 @@ class ReasonMalformed(Refused):
 
 
 class CardInReason(Refused):
-    """A reason has at most 11 digits in a row, and no groups of four as on a card: it may bear no card's number."""
+    """A reason has at most 11 digits in a row, also in groups as on a card: it may bear no card's number."""
 
 
 def sides(kind: AdjustmentKind, acquirer: str) -> Sides:
@@ -94,7 +94,7 @@ def _proposed(command: ProposeAdjustment, facts: Facts) -> Adjustment:
         raise NothingAdjusted
     if not 0 < len(proposal.reason) <= REASON_MAX:
         raise ReasonMalformed
-    if _CARD.search(proposal.reason):
+    if any(sum(map(str.isdecimal, group)) > DIGITS_MAX for group in _GROUPS.findall(proposal.reason)):
         raise CardInReason
     return Adjustment(command.adjustment, proposal, proposed_by=command.by, proposed_at=facts.instant)
 

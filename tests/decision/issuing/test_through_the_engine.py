@@ -9,6 +9,7 @@ from authz.decision.commands import Administration, AdoptProgramme, RegisterEmpl
 from authz.decision.issuing.commands import (
     AddContracts,
     AnswerRequest,
+    ApproveAdjustment,
     ChangeClient,
     DraftOrder,
     FinishRequest,
@@ -17,12 +18,16 @@ from authz.decision.issuing.commands import (
     NoteApplied,
     NoteFollowed,
     PayOrder,
+    ProposeAdjustment,
+    RefuseAdjustment,
     RegisterAgent,
     Remind,
     RevokeAccess,
     WithdrawOffer,
 )
 from authz.decision.issuing.states import (
+    AdjustmentId,
+    AdjustmentKind,
     Agent,
     AgentId,
     ContactId,
@@ -30,6 +35,7 @@ from authz.decision.issuing.states import (
     Order,
     OrderId,
     OrderStatus,
+    Proposal,
     RunStatus,
     order_passbook,
 )
@@ -68,6 +74,8 @@ from tests.decision.world import APETIZ
 from tests.engine.world import House, World
 
 GIVEN_UP = OrderId("o2")
+SETTLED = Proposal(AdjustmentKind.SETTLEMENT, "970001", Cents(1_000), "paid on 12 May")
+ADJUSTED, REFUSED = AdjustmentId("j1"), AdjustmentId("j2")
 FUNDS = accounts.client_funds(CLIENT, "90")
 STORY: tuple[Administration, ...] = (
     AdoptProgramme(APETIZ),
@@ -100,6 +108,10 @@ STORY: tuple[Administration, ...] = (
     FinishRequest(CLIENT, REQUEST, NEW),
     replace(ACTIVATED, card=NEW),
     RevokeAccess(GRANTED.token_hash),
+    ProposeAdjustment(ADJUSTED, SETTLED, "finance f1"),
+    ApproveAdjustment(ADJUSTED, SETTLED, "finance f2"),
+    ProposeAdjustment(REFUSED, SETTLED, "finance f1"),
+    RefuseAdjustment(REFUSED, "finance f2"),
     replace(ENTERED, order=GIVEN_UP),
     replace(DRAFTED, order=GIVEN_UP),
     replace(ENTERED, order=GIVEN_UP, revision=2),
@@ -131,7 +143,12 @@ async def entered(world: World) -> None:
 
 
 async def _administered(house: House, command: Administration, place: Partition | None, key: str) -> Reply:
-    """Enter a command; a payment in each partition, where it posts what is for the holders there."""
+    """Enter a command; a payment in each partition, where it posts what is for the holders there.
+
+    An adjustment is entered in its own alone.
+    """
+    if isinstance(command, ProposeAdjustment | ApproveAdjustment | RefuseAdjustment):
+        return await house.engine.administer_in(SETTLED.partition, command, key, "access a1")
     if place is None or not isinstance(command, PayOrder):
         return await house.engine.administer(command, key, "access a1")
     return await house.engine.administer_in(place, replace(command, partition=place), key, "access a1")

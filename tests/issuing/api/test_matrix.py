@@ -32,10 +32,13 @@ def may(role: Role, method: str, path: str) -> bool:
     """What a role is for, in the words of docs/issuing.md."""
     orders = "/orders" in path or path.endswith("/beneficiaries")
     payment = path.endswith("/payment")
+    adjustments = path.startswith("/v1/adjustments")
     match role:
         case Role.ISSUER:
-            return True
+            return method == "GET" or not adjustments
         case Role.FINANCE:
+            if adjustments:
+                return True
             reads = method == "GET" and path.startswith("/v1/clients")
             return payment or (reads and "/holders/" not in path and not path.endswith(("/requests", "/beneficiaries")))
         case Role.EMPLOYER:
@@ -64,6 +67,9 @@ class World:
         }
         self.callers = {role: office.with_token(role, subjects.get(role, "")) for role in Role}
         office.post("/v1/runs")
+        adjustment = {"kind": "settlement", "acquirer": "970001", "cents": 1, "reason": "paid"}
+        proposed = self.callers[Role.FINANCE].made("/v1/adjustments", adjustment)["id"]
+        self.own["adjustment"] = self.foreign["adjustment"] = proposed
 
     def _things(self) -> dict[str, str]:
         office = self.office

@@ -65,7 +65,12 @@ def _access(office: Office) -> Write:
     return lambda key, other: office.post("/v1/access", {"role": "finance" if other else "operator"}, key=key)
 
 
-WRITES = (_offer, _acceptance, _agent, _order, _confirmation, _payment, _merchant, _access)
+def _adjustment(office: Office) -> Write:
+    finance, body = office.with_token("finance"), {"kind": "settlement", "acquirer": "970001", "reason": "paid"}
+    return lambda key, other: finance.post("/v1/adjustments", {**body, "cents": 2 if other else 1}, key=key)
+
+
+WRITES = (_offer, _acceptance, _agent, _order, _confirmation, _payment, _merchant, _access, _adjustment)
 
 
 @pytest.mark.parametrize("prepare", WRITES)
