@@ -22,7 +22,8 @@ class Source:
     """Where the ledger is."""
 
     database: str | None = None
-    """The address of its database, as role `finance` or any that can read it: postgresql://finance@host/name"""
+    """The address of its database: as role `finance`, or any that can read it (postgresql://finance@host/name); where
+    something is recorded for finance, as role `reconciler`."""
 
     data: Path | None = None
     """The data folder of an authorizer with an embedded PostgreSQL, which is started if it isn't running."""
