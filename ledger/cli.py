@@ -33,6 +33,12 @@ app = App(
 )
 for command in (verify, anchor, keypair, balances, report, export, archive):
     app.command(command)
+app.command("ledger.reconciliation.cli_import:import_", name="import")
+for name in ("reconcile", "breaks"):
+    app.command(f"ledger.reconciliation.cli_reconcile:{name}", name=name)
+for name in ("positions", "payouts"):
+    app.command(f"ledger.reconciliation.bank.cli_payouts:{name}", name=name)
+app.command("ledger.reconciliation.cli_close:close", name="close")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,6 +18,11 @@ from ledger.values import Cents
 
 report = App(name="report", help="Report to finance what the books say of a period.")
 
+for name in ("day", "month"):
+    report.command(f"ledger.reports.command:{name}", name=name)
+for name in ("funds", "forecast", "trial_balance"):
+    report.command(f"ledger.reports.command_funds:{name}", name=name.replace("_", "-"))
+
 Begin = Annotated[str | None, Parameter(name="--from")]
 End = Annotated[str | None, Parameter(name="--to")]
 

@@ -134,6 +134,7 @@ CREATE TABLE reconciliation.matched_line (
     number int NOT NULL,
     PRIMARY KEY (file, line)
 );
+CREATE INDEX matched_line_run ON reconciliation.matched_line (run);
 CREATE TABLE reconciliation.matched_entry (
     file bigint NOT NULL,
     entry int NOT NULL,
@@ -209,8 +210,8 @@ $$;
 
 -- What the reconciler reads of the ledger.
 GRANT USAGE ON SCHEMA ledger, ledger_archive, ledger_guard TO reconciler;
-GRANT SELECT ON ledger.fence, ledger.journal, ledger.transfer, ledger.identity, ledger.closing, ledger.balance,
-    ledger.setting, ledger.migration, ledger.whole_journal, ledger.whole_transfer TO reconciler;
+GRANT SELECT ON ledger.fence, ledger.journal, ledger.transfer, ledger.identity, ledger.closing, ledger.closed,
+    ledger.balance, ledger.setting, ledger.migration, ledger.whole_journal, ledger.whole_transfer TO reconciler;
 GRANT SELECT ON ledger_archive.journal, ledger_archive.transfer TO reconciler;
 
 DO $$
@@ -222,5 +223,26 @@ DECLARE
 BEGIN
     ASSERT before <> after, 'ledger_guard.definition() isn''t what it was made as';
     EXECUTE after;
+END
+$$;
+
+-- As before, but that temporary tables of whoever has none of the owner's rights pass at once: the definition of the
+-- ledger can't have changed by them, and to digest it takes as long as a day's matching does.
+CREATE OR REPLACE FUNCTION ledger_guard.hold_definition() RETURNS event_trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT pg_has_role(current_user, 'ledger_owner', 'USAGE')
+        AND (SELECT bool_and(schema_name = 'pg_temp') FROM pg_event_trigger_ddl_commands())
+    THEN
+        RETURN;
+    END IF;
+    IF NOT ledger_guard.sanctioned()
+        AND (SELECT digest FROM ledger_guard.seal) IS DISTINCT FROM ledger_guard.definition()
+    THEN
+        RAISE EXCEPTION 'the definition of the ledger is sealed: % refused', TG_TAG
+            USING ERRCODE = 'LF002', HINT = 'After a restore or an upgrade, create the schema again: that seals it anew.';
+    END IF;
 END
 $$;

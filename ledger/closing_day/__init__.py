@@ -1,0 +1,1 @@
+"""Closing a day: everything that finance does with it, in its order, by one command."""
