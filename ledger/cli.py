@@ -33,12 +33,20 @@ app = App(
 )
 for command in (verify, anchor, keypair, balances, report, export, archive):
     app.command(command)
-app.command("ledger.reconciliation.cli_import:import_", name="import")
-for name in ("reconcile", "breaks"):
-    app.command(f"ledger.reconciliation.cli_reconcile:{name}", name=name)
-for name in ("positions", "payouts"):
-    app.command(f"ledger.reconciliation.bank.cli_payouts:{name}", name=name)
-app.command("ledger.reconciliation.cli_close:close", name="close")
+# Loaded when they are asked for: what they need costs more to import than most other commands take.
+for name, where, what in (
+    (
+        "import",
+        "reconciliation.cli_import:import_",
+        "Take in acquirers' clearing files and the bank's statements, each once.",
+    ),
+    ("reconcile", "reconciliation.cli_reconcile:reconcile", "Match a business day's movements, lines and entries."),
+    ("breaks", "reconciliation.cli_reconcile:breaks", "List what doesn't agree, with its likely cause."),
+    ("positions", "reconciliation.bank.cli_payouts:positions", "Print what each acquirer is owed for a day, and why."),
+    ("payouts", "reconciliation.bank.cli_payouts:payouts", "Write the payment file of what agrees, less fees."),
+    ("close", "reconciliation.cli_close:close", "Do finance's day in order, and say what must be looked at."),
+):
+    app.command(f"ledger.{where}", name=name, help=what)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

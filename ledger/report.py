@@ -18,10 +18,14 @@ from ledger.values import Cents
 
 report = App(name="report", help="Report to finance what the books say of a period.")
 
-for name in ("day", "month"):
-    report.command(f"ledger.reports.command:{name}", name=name)
-for name in ("funds", "forecast", "trial_balance"):
-    report.command(f"ledger.reports.command_funds:{name}", name=name.replace("_", "-"))
+for name, where, what in (
+    ("day", "command:day", "Report a day: payments, refusals, balances, breaks."),
+    ("month", "command:month", "Report a month, and each of its days."),
+    ("funds", "command_funds:funds", "Hold the bank's balance against what it is for: vouchers, pool, debts."),
+    ("forecast", "command_funds:forecast", "Say what will expire, and when."),
+    ("trial-balance", "command_funds:trial_balance", "Add up every class of accounts."),
+):
+    report.command(f"ledger.reports.{where}", name=name, help=what)
 
 Begin = Annotated[str | None, Parameter(name="--from")]
 End = Annotated[str | None, Parameter(name="--to")]

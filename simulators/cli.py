@@ -33,15 +33,16 @@ app = App(
 )
 
 
-for command in (
-    "simulators.screen.command:terminal",
-    "simulators.acquirer.command:acquirer",
-    "simulators.load.command:load",
-    "simulators.faults.command:faults",
-    "simulators.scenarios.command:run",
-    "simulators.world.command:world",
+# Loaded when they are asked for: a screen and plots cost more to import than a payment takes.
+for name, where, what in (
+    ("terminal", "screen", "A payment terminal to touch: keys, cards, receipts, messages."),
+    ("acquirer", "acquirer", "A host between terminals and an authorizer."),
+    ("load", "load", "Ask for payments at times fixed beforehand, and measure from them."),
+    ("faults", "faults", "Stand between hosts and an authorizer, and spoil their line."),
+    ("run", "scenarios", "Play scenarios, and print what was answered otherwise."),
+    ("world", "world", "Create holders, cards and merchants from a seed."),
 ):
-    app.command(command)
+    app.command(f"simulators.{where}.command:{name}", name=name, help=what)
 
 
 @app.command
