@@ -19,6 +19,7 @@ from benchmarks.ground import Count, Positive, console_for_tables, temporary, wr
 from benchmarks.load_generator import load_generator
 from benchmarks.long_read import long_read
 from benchmarks.machine import describe
+from benchmarks.month import month
 from benchmarks.order import order
 from benchmarks.payments import Crowd, batch, engine_us, pay_on, plan_of, saturate
 from benchmarks.proofs import proofs
@@ -51,7 +52,7 @@ app = App(
 )
 
 
-for command in (proofs, takeover, expiry, order, long_read, load_generator, world):
+for command in (proofs, takeover, expiry, order, long_read, load_generator, world, month):
     app.command(command)
 
 

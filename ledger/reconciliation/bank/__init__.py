@@ -1,0 +1,1 @@
+"""What banks say, and what they are told: statements in, payments out."""
