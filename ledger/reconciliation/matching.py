@@ -15,6 +15,9 @@ ALIKE_DAYS = 35
 SCOPES = ("day", "side", "class")
 """Which payments of a day a line may sum up: all, those on its own side, those of its own message type."""
 
+PAIRS = (Stage.EXACT, Stage.TOLERATED, Stage.RETRIEVAL, Stage.WINDOW)
+"""Stages that match one movement with one line."""
+
 _sql = statements("matching")
 
 
@@ -50,5 +53,5 @@ def known_since(day: date) -> date:
 async def _adopt(connection: asyncpg.Connection, stage: Stage) -> None:
     """Make matches of what the stage claimed."""
     if await connection.fetchval("SELECT EXISTS (SELECT FROM claim)"):
-        await connection.execute(_sql["adopt"], stage)
+        await connection.execute(_sql["adopt_pairs" if stage in PAIRS else "adopt"], stage)
         await connection.execute(_sql["next"])

@@ -178,6 +178,7 @@ async def head_of(connection: asyncpg.Connection, partition: Partition, seq: Seq
 async def carry(connection: asyncpg.Connection, before: Run) -> None:
     """Copy what was open in the run before into the work tables."""
     await connection.execute(_sql["carry"], before.id)
+    await connection.execute(_sql["carried"])
 
 
 async def summed(connection: asyncpg.Connection, day: date, waited_for: Sequence[date]) -> Summary:

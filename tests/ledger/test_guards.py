@@ -277,3 +277,16 @@ async def test_finance_holds_no_snapshot_for_longer_than_5_s(database):
     assert await finance.fetchval("SHOW transaction_timeout") == "5s"
     assert await finance.fetchval("SELECT coalesce(sum(balance), 0) FROM ledger.balance") == 0
     await finance.close()
+
+
+@pytest.mark.parametrize("table", ["ledger.journal", "reconciliation.run"])
+async def test_a_temporary_table_passes_at_once_and_cannot_join_the_ledger(database, table):
+    """What leaves the definition as it is needs no digest: and whoever could change it by one isn't let through."""
+    connection = await asyncpg.connect(database.finance_url.replace("finance@", "reconciler@"))
+    try:
+        await connection.execute("CREATE TEMP TABLE work (number int PRIMARY KEY)")
+        for statement in (f"CREATE TEMP TABLE heir () INHERITS ({table})", f"ALTER TABLE work INHERIT {table}"):
+            with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.WrongObjectTypeError)):
+                await connection.execute(statement)
+    finally:
+        await connection.close()

@@ -250,6 +250,21 @@ SELECT 0, p.place, s.partition, s.seq, p.file, p.line, p.cents
 FROM placed AS p
 JOIN summed AS s ON s.file = p.file AND s.line = p.line
 
+-- name: adopt_pairs
+-- Number what a stage ($1) claimed behind the matches so far, where it claims one line for one movement, both open.
+WITH numbered AS MATERIALIZED (
+    SELECT c.*, (SELECT coalesce(max(j.number), 0) FROM joined AS j)
+        + row_number() OVER (ORDER BY c.file, c.line) AS number
+    FROM claim AS c
+),
+side AS (
+    INSERT INTO joined_movement (number, partition, seq) SELECT n.number, n.partition, n.seq FROM numbered AS n
+),
+other AS (
+    INSERT INTO joined_line (number, file, line) SELECT n.number, n.file, n.line FROM numbered AS n
+)
+INSERT INTO joined (number, stage, cents) SELECT n.number, $1, n.cents FROM numbered AS n
+
 -- name: adopt
 -- Number what a stage ($1) claimed behind the matches so far. A match comes to what its lines say: to 0 without any.
 WITH numbered AS (

@@ -9,33 +9,29 @@ ORDER BY j.seq
 
 -- name: touch
 -- One window of seqs: what each record does to an acquirer's account, less where an earlier run matched it. What no
--- balance covered comes out of the exceptions account. The vouchers' product stands in their account's name.
-WITH moved AS (
-    SELECT t.seq, t.line, t.credit AS account, t.debit AS other, t.amount AS cents
-    FROM ledger.whole_transfer AS t
-    WHERE t.partition = $1 AND t.seq > $2 AND t.seq <= $3 AND t.credit LIKE 'acquirer:%:payable'
-    UNION ALL
-    SELECT t.seq, t.line, t.debit, t.credit, -t.amount
-    FROM ledger.whole_transfer AS t
-    WHERE t.partition = $1 AND t.seq > $2 AND t.seq <= $3 AND t.debit LIKE 'acquirer:%:payable'
-),
-effect AS (
+-- balance covered comes out of the exceptions account. The vouchers' product stands in their account's name. LATERAL and
+-- LIMIT keep the tables of earlier runs read by key, whatever the planner believes of their sizes.
+WITH effect AS (
     SELECT
-        m.seq,
+        t.seq,
         split_part(m.account, ':', 2) AS acquirer,
         sum(m.cents)::bigint AS cents,
         coalesce(sum(m.cents) FILTER (WHERE m.other LIKE 'acquirer:%:exceptions'), 0)::bigint AS shortfall,
         max(split_part(m.other, ':', 3)) FILTER (WHERE m.other LIKE 'hold%') AS product
-    FROM moved AS m
-    GROUP BY m.seq, m.account
+    FROM ledger.whole_transfer AS t
+    CROSS JOIN LATERAL (VALUES (t.credit, t.debit, t.amount), (t.debit, t.credit, -t.amount)) AS m (
+        account, other, cents
+    )
+    WHERE t.partition = $1 AND t.seq > $2 AND t.seq <= $3 AND m.account LIKE 'acquirer:%:payable'
+    GROUP BY t.seq, m.account
 )
 INSERT INTO touched (partition, seq, acquirer, cents, shortfall, product, carried, settled)
 SELECT $1, e.seq, e.acquirer, e.cents, e.shortfall, e.product, false, false
 FROM effect AS e
-WHERE e.cents <> 0
-    AND NOT EXISTS (
-        SELECT FROM reconciliation.matched_movement AS x
-        WHERE x.partition = $1 AND x.seq > $2 AND x.seq <= $3 AND x.seq = e.seq)
+LEFT JOIN LATERAL (
+    SELECT x.seq FROM reconciliation.matched_movement AS x WHERE x.partition = $1 AND x.seq = e.seq LIMIT 1
+) AS x ON true
+WHERE e.cents <> 0 AND x.seq IS NULL
     AND NOT EXISTS (SELECT FROM carried AS c WHERE c.partition = $1 AND c.seq = e.seq)
 
 -- name: touch_carried
@@ -73,16 +69,16 @@ SELECT DISTINCT partition, (seq - 1) / $1::bigint * $1 AS after FROM touched ORD
 -- don't count; a wall clock that shows no time is none.
 INSERT INTO movement (
     partition, seq, at, kind, acquirer, day, cents, shortfall, merchant, terminal, class, trace, transmitted, local,
-    retrieval, approval, product, original, fresh, settled)
+    retrieval, product, original, fresh, settled)
 SELECT
     t.partition, t.seq, j.at, j.kind, t.acquirer, d.day, t.cents, t.shortfall, rtrim(o.merchant), rtrim(o.terminal),
     CASE left(o.mti, 3) WHEN '042' THEN '040' ELSE left(o.mti, 3) END, o.trace, o.transmitted, w.local,
-    rtrim(o.retrieval_reference), j.reply ->> 'approval', t.product, left(o.original, 20),
+    rtrim(o.retrieval_reference), t.product, left(o.original, 20),
     d.day > $5 OR t.seq > $7,
     t.settled
 FROM touched AS t
 JOIN ledger.whole_journal AS j ON j.partition = $1 AND j.seq > $2 AND j.seq <= $3 AND j.seq = t.seq
-CROSS JOIN LATERAL json_to_record(j.request -> 'command' -> 'origin') AS o (
+CROSS JOIN LATERAL json_to_record(j.request #> '{command,origin}') AS o (
     mti text, trace text, transmitted text, local text, terminal text, merchant text, retrieval_reference text,
     original text
 )

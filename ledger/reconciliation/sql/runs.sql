@@ -37,6 +37,9 @@ INSERT INTO carried (cause, since, source, merchant, terminal, expected, found, 
 SELECT cause, since, source, merchant, terminal, expected, found, partition, seq, file, line, entry
 FROM reconciliation.break WHERE run = $1
 
+-- name: carried
+ANALYZE carried
+
 -- name: matched
 -- Of each stage: how many matches, and what they come to.
 SELECT stage, count(*) AS number, sum(cents)::bigint AS cents FROM joined GROUP BY stage ORDER BY array_position($1::text[], stage)

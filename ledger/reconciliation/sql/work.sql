@@ -25,7 +25,7 @@ CREATE TEMP TABLE movement (
     partition int, seq bigint, at timestamptz, kind text, acquirer text COLLATE "C", day date, cents bigint,
     shortfall bigint, merchant text COLLATE "C", terminal text COLLATE "C", class text COLLATE "C",
     trace text COLLATE "C", transmitted text COLLATE "C", local timestamp, retrieval text COLLATE "C",
-    approval text COLLATE "C", product text, original text COLLATE "C", fresh boolean,
+    product text, original text COLLATE "C", fresh boolean,
     settled boolean, PRIMARY KEY (partition, seq)
 );
 -- The lines that may be matched. `several`: it names no payment, but sums some up.
