@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 import uvloop
-from ledger.reconciliation.reconciling import reconcile
 from msgspec import Struct
 
+from ledger.reconciliation.reconciling import reconcile
 from ledger.reconciliation.terms import read
 
 KILOBYTE = 1_024

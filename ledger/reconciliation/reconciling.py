@@ -86,6 +86,7 @@ async def _reconcile(
         previous=None if before is None else before.key.hex(),
         files=tuple(sorted(one.sha256.hex() for one in files if one.new)),
         adjustments=await movements.read_adjustments(connection, list(days), await runs.adjusted(connection)),
+        payments=await runs.payments(connection, day),
         journal=journal,
     )
     if before is not None and _nothing_new(before, day, through, inputs):

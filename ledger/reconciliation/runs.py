@@ -54,14 +54,15 @@ class Head(Struct, frozen=True):
 class Inputs(Struct, frozen=True):
     """What else a run is made from, in hexadecimal: digest of the terms, the run before, the files that are new to it.
 
-    `adjustments` are those that are new to it, as partition:seq. `journal`: how far each partition had come, beyond the
-    day's end, for what the bank's entries are held against.
+    `adjustments` are those that are new to it, as partition:seq. `payments` is a digest of the payment files up to its
+    day, and `journal` how far each partition had come, beyond the day's end: the bank's entries are held against both.
     """
 
     terms: str
     previous: str | None
     files: tuple[str, ...]
     adjustments: tuple[str, ...]
+    payments: str
     journal: Mapping[Partition, Seq]
 
 
@@ -189,6 +190,12 @@ async def summed(connection: asyncpg.Connection, day: date, waited_for: Sequence
     broken = {Cause(cause): Sums(n, cents) for cause, n, cents in await connection.fetch(_sql["broken"], _names(Cause))}
     sides = {acquirer: Side(*cents) for acquirer, *cents in await connection.fetch(_sql["sides"], day)}
     return Summary(matched, broken, sides, tuple(waited_for))
+
+
+async def payments(connection: asyncpg.Connection, day: date) -> str:
+    """Name the payment files up to a day by one digest, in hexadecimal."""
+    digest: str = await connection.fetchval(_sql["payments"], day)
+    return digest
 
 
 async def publish(

@@ -29,6 +29,11 @@ LEFT JOIN considered AS c ON c.sha256 = f.sha256
 WHERE f.day <= $1 OR c.sha256 IS NOT NULL
 ORDER BY f.id
 
+-- name: payments
+-- Which payment files there are of days up to one: the bank's entries are held against them.
+SELECT encode(sha256(coalesce(string_agg(f.key, ''::bytea ORDER BY f.key), ''::bytea)), 'hex')
+FROM reconciliation.payment_file AS f WHERE f.day <= $1
+
 -- name: hash_at
 SELECT hash FROM ledger.whole_journal WHERE partition = $1 AND seq = $2
 
