@@ -186,7 +186,9 @@ def test_a_partition_that_is_not_there_is_wrong_use(url: str, capsys: pytest.Cap
     assert "it has 0" in capsys.readouterr().err
 
 
-COMMANDS = ["verify", "anchor", "keypair", "balances", "report", "report shortfalls", "export", "archive"]
+REPORTS = ["report shortfalls", *(f"report {name}" for name in ("day", "month", "funds", "forecast", "trial-balance"))]
+FINANCE = ["import", "reconcile", "breaks", "positions", "payouts", "close"]
+COMMANDS = ["verify", "anchor", "keypair", "balances", "report", *REPORTS, "export", "archive", *FINANCE]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -209,7 +211,7 @@ def test_every_command_is_listed_with_what_it_does(capsys: pytest.CaptureFixture
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "interface.md").read_text(encoding="utf-8")
-DOCUMENTED = re.findall(r"^\| `ledger ([a-z ]+?)(?: *[\[A-Z-].*?)?` \|.*$", PAGE, re.MULTILINE)
+DOCUMENTED = re.findall(r"^\| `ledger ([a-z -]+?)(?: +[\[A-Z-].*?)?` \|.*$", PAGE, re.MULTILINE)
 
 
 def test_the_page_has_every_command() -> None:

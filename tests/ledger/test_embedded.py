@@ -118,7 +118,7 @@ def test_an_account_that_is_not_named_is_refused_even_if_it_reached_the_socket(d
     with EmbeddedServer.start(data, settings=FAST) as server:
         ident = (data / "postgresql" / "pg_ident.conf").read_text().split()
         assert set(ident[1::3]) == {'"root"', f'"{server.account.name}"'}
-        assert set(ident[2::3]) == {"postgres", "authz", "finance"}
+        assert set(ident[2::3]) == {"postgres", "authz", "finance", "reconciler"}
 
 
 def test_its_files_can_be_copied_while_it_runs_and_the_copy_starts_beside_it(data: Path) -> None:

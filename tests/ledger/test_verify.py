@@ -235,9 +235,10 @@ def _overdrawn(entries: list[Entry]) -> str:
     return "it leaves holder:h1:90:2026 at -1 cents, on the wrong side of 0"
 
 
-def _payable_below_zero(entries: list[Entry]) -> str:
-    entries[0] = replace(entries[0], transfers=(*entries[0].transfers, Transfer(PAYABLE, FLOAT, Cents(5))))
-    return "it leaves acquirer:970001:payable at -5 cents, on the wrong side of 0"
+def _client_funds_below_zero(entries: list[Entry]) -> str:
+    funds = accounts.client_funds("c1", "90")
+    entries[0] = replace(entries[0], transfers=(*entries[0].transfers, Transfer(funds, FLOAT, Cents(5))))
+    return "it leaves client:c1:funds:90 at -5 cents, on the wrong side of 0"
 
 
 def _another_holders_money(entries: list[Entry]) -> str:
@@ -259,7 +260,7 @@ def _another_holders_money(entries: list[Entry]) -> str:
         (_expired_overdrawn, 2),
         (_no_purse, 3),
         (_overdrawn, 3),
-        (_payable_below_zero, 1),
+        (_client_funds_below_zero, 1),
         (_another_holders_money, 6),
     ],
 )

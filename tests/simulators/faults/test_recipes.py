@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from authz.wire.dialect import shipped
 from simulators import cli
 from simulators.faults import command
 from simulators.faults.fates import LENGTH_ERROR_MAX, SPOTS_MAX, Faults, LineFaults
@@ -113,7 +114,7 @@ def test_its_plan_is_one() -> None:
 
 def test_a_program_says_it_as_the_page_has_it() -> None:
     said = [quote for quote in re.findall(r"`([^`\n]+)`", DOCS) if "Faults(" in quote]
-    proxy: Any = FaultProxy(("127.0.0.1", 0), ("127.0.0.1", 9), command.shipped("iso87ascii").framing, Faults(), 1)
+    proxy: Any = FaultProxy(("127.0.0.1", 0), ("127.0.0.1", 9), shipped("iso87ascii").framing, Faults(), 1)
     meant: dict[str, Callable[[], object]] = {
         "proxy.faults = Faults(drop=50)": lambda: setattr(proxy, "faults", Faults(drop=50)),
         "LineFaults(from_=Faults(blackhole=1000))": lambda: LineFaults(from_=Faults(blackhole=1000)),
@@ -139,7 +140,7 @@ def test_a_payment_goes_through_an_ordinary_bad_line(hosting: Any, answer: Any, 
             FaultProxy(
                 ("127.0.0.1", 0),
                 ("127.0.0.1", host.port),
-                command.shipped("iso87ascii").framing,
+                shipped("iso87ascii").framing,
                 command.ORDINARY,
                 seed=1,
             ) as proxy,
