@@ -94,6 +94,6 @@ def _percentile(passed: Mapping[float, float], count: float, percentile: float) 
             if math.isinf(edge):
                 return None
             part = (rank - below) / (up_to - below) if up_to > below else 1.0
-            return (lower + (edge - lower) * part) * 1_000
+            return min(lower + (edge - lower) * part, edge) * 1_000  # by rounding it could lie beyond
         lower, below = edge, up_to
     return None
