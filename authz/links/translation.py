@@ -25,7 +25,7 @@ from authz.wire.amounts import AdditionalAmount, format_amounts
 from authz.wire.codec import Malformed
 from authz.wire.message import Elements, Message
 from authz.wire.original import ORIGINAL_DIGITS, OriginalElements, amount_that_stands
-from authz.wire.rules import is_inquiry, is_repeat, reply_mti
+from authz.wire.rules import echoing, is_inquiry, is_repeat, reply_mti
 from ledger.values import EURO, Cents
 
 _ENTRIES = {
@@ -140,25 +140,8 @@ def reply_of(message: Message, answer: Answer) -> Message:
 
 
 def refusal_of(message: Message, reason: Reason) -> Message:
-    """Write a reply that no decision stands behind, to any message: what was well-formed of it is echoed."""
-    return Message(
-        mti=reply_mti(message.mti),
-        pan=message.pan,
-        processing_code=message.processing_code,
-        amount=message.amount,
-        transmitted=message.transmitted,
-        trace=message.trace,
-        local_time=message.local_time,
-        local_date=message.local_date,
-        acquirer=message.acquirer,
-        retrieval_reference=message.retrieval_reference,
-        response_code=RESPONSE_CODES[reason],
-        terminal=message.terminal,
-        merchant=message.merchant,
-        reason=reason.value,
-        currency=message.currency,
-        network_code=message.network_code,
-    )
+    """Write a reply that no decision stands behind, to any message."""
+    return echoing(message, RESPONSE_CODES[reason], reason.value)
 
 
 def _origin(message: Message, pan: str, instant: datetime) -> Origin:

@@ -80,6 +80,28 @@ def reply_mti(mti: str) -> str:
     return f"{mti[:2]}{int(mti[2]) + 1}0"
 
 
+def echoing(message: Message, response_code: str, reason: str | None = None) -> Message:
+    """Make a reply that no decision stands behind, to any message: what was well-formed of it is echoed."""
+    return Message(
+        mti=reply_mti(message.mti),
+        pan=message.pan,
+        processing_code=message.processing_code,
+        amount=message.amount,
+        transmitted=message.transmitted,
+        trace=message.trace,
+        local_time=message.local_time,
+        local_date=message.local_date,
+        acquirer=message.acquirer,
+        retrieval_reference=message.retrieval_reference,
+        response_code=response_code,
+        terminal=message.terminal,
+        merchant=message.merchant,
+        reason=reason,
+        currency=message.currency,
+        network_code=message.network_code,
+    )
+
+
 def is_inquiry(message: Message) -> bool:
     """Tell whether a 0100 or 0200 asks for a balance."""
     code = message.processing_code

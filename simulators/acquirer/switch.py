@@ -17,7 +17,7 @@ from authz.wire.codec import Unsendable
 from authz.wire.frames import FrameTooLong
 from authz.wire.message import Message
 from authz.wire.original import OriginalElements
-from authz.wire.rules import first_mti, reply_mti
+from authz.wire.rules import echoing, first_mti
 from simulators.acquirer.books import Books, Doubt
 from simulators.acquirer.host import NETWORK_REQUEST, TOTALS_REQUEST
 from simulators.acquirer.settlement import ADVICE, REVERSAL, UNDECIDED, Reference
@@ -81,14 +81,14 @@ class Switch:
         match message.mti[1]:
             case "8" if first_mti(message.mti) == NETWORK_REQUEST:
                 known = message.network_code in SERVED_HERE
-                return refusal(message, APPROVED if known else INVALID)
+                return echoing(message, APPROVED if known else INVALID)
             case "5" if first_mti(message.mti) == TOTALS_REQUEST:
                 return self._total(message)
             case "1" | "2" | "4":
                 missing = next((field for name, field in NAMED_BY.items() if getattr(message, name) is None), None)
-                return refusal(message, FORMAT) if missing else await self._pass_on(message, terminal)
+                return echoing(message, FORMAT) if missing else await self._pass_on(message, terminal)
             case _:
-                return refusal(message, FORMAT)
+                return echoing(message, FORMAT)
 
     @asynccontextmanager
     async def quiet(self) -> AsyncIterator[None]:
@@ -162,20 +162,20 @@ class Switch:
     async def _pass_on(self, message: Message, terminal: Connection) -> Message | None:
         name = Reference.of(message)
         if not await self._is_open():
-            return refusal(message, UNAVAILABLE)
+            return echoing(message, UNAVAILABLE)
         owner = self._owners.get(name)
         if owner is not None:
             return self._repeated(message, name, owner, terminal)
         if not self._upstream.is_up or self.in_flight >= self._in_flight_max or name in self._books.taken_back:
-            return refusal(message, UNAVAILABLE)
+            return echoing(message, UNAVAILABLE)
         self._owners[name] = terminal
         self._quiet.clear()
         try:
             reply = await self._ask(self._stamped(message))
         except NoConnection:
-            reply = refusal(message, UNAVAILABLE)
+            reply = echoing(message, UNAVAILABLE)
         except (Unsendable, FrameTooLong):
-            reply = refusal(message, FORMAT)
+            reply = echoing(message, FORMAT)
         except LinkError:
             return None
         finally:
@@ -202,7 +202,7 @@ class Switch:
         A terminal that connects anew has lost its old connection; while that lives, the name is another's.
         """
         if owner is not terminal and not owner.is_closed:
-            return refusal(message, DUPLICATE)
+            return echoing(message, DUPLICATE)
         self._owners[name] = terminal
         return None
 
@@ -229,7 +229,7 @@ class Switch:
         ours = self._books.totals_at((message.merchant or "").rstrip(), (message.terminal or "").rstrip())
         agreed = Totals.parse(message) == ours
         return replace(
-            refusal(message, APPROVED), settlement_code="1" if agreed else "2", **ours.fields(self._books.day)
+            echoing(message, APPROVED), settlement_code="1" if agreed else "2", **ours.fields(self._books.day)
         )
 
 
@@ -253,27 +253,6 @@ class RetrievalReferences:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         self._last = max(self._last + 1, (now - midnight) // timedelta(milliseconds=1))
         return f"{day}{self._last:08d}"
-
-
-def refusal(message: Message, code: str) -> Message:
-    """Answer a message without asking anybody: what was well-formed of it is echoed."""
-    return Message(
-        mti=reply_mti(message.mti),
-        pan=message.pan,
-        processing_code=message.processing_code,
-        amount=message.amount,
-        transmitted=message.transmitted,
-        trace=message.trace,
-        local_time=message.local_time,
-        local_date=message.local_date,
-        acquirer=message.acquirer,
-        retrieval_reference=message.retrieval_reference,
-        response_code=code,
-        terminal=message.terminal,
-        merchant=message.merchant,
-        currency=message.currency,
-        network_code=message.network_code,
-    )
 
 
 def _taking_back(request: Message, at: datetime) -> Message:
