@@ -319,17 +319,18 @@ class TestOfTwoEnginesOneWritesEveryPartition:
 
     async def test_who_loses_the_first_gives_up_the_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(lease, "WATCH_EVERY_MS", 1)
-        monkeypatch.setattr(lease, "STILL_FOR_MS", 50)
         world = World(partitions=3)
         try:
             house = await world.open(beat_every_ms=5)
-            rival = world.prepare(beat_every_ms=5)
-            rival.engine.start()
-            assert not await rival.engine.takes_office()
-            seen = await rival.store.fence(MAIN)
-            await rival.store.take(MAIN, seen)  # as if the first engine's session had been ended
+            rival = world.prepare().store
+            epoch = (await rival.take(MAIN, await rival.fence(MAIN))).epoch
             async with asyncio.timeout(10):
-                await rival.engine.is_ready()
-            assert house.engine.is_shut
+                while not house.engine.is_shut:
+                    await rival.beat(MAIN, epoch)
+                    await asyncio.sleep(lease.WATCH_EVERY_MS / 1000)
+            assert len(house.engine.unready()) == 3
+            await rival.close()
+            async with asyncio.timeout(10):
+                await house.engine.is_ready()
         finally:
             await world.close()
