@@ -58,6 +58,11 @@ class Authorizer:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     async def usage(self, timeout: float = ANSWER_TIMEOUT_S) -> Usage:
         """Ask what it has used. Raises `AuthorizerFailed`."""
         assert self._process.stdin is not None

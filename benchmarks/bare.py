@@ -12,6 +12,8 @@ from itertools import islice
 from pathlib import Path
 
 import asyncpg
+from msgspec import Struct
+from msgspec.structs import replace
 
 from authz.engine import schema
 from benchmarks.rows import Row, row
@@ -25,6 +27,7 @@ from simulators.load.latencies import NS_PER_SECOND, Latencies
 from simulators.load.schedule import Schedule
 
 DATABASE = "bare"
+YARDSTICK = "ledger.append, 1 record"
 PAGE_BYTES = 4_096
 WARM_UP_CALLS = 200
 OVERTIME_FACTOR = 2
@@ -77,14 +80,33 @@ async def commit(server: EmbeddedServer, seconds: float) -> Row:
 async def append(server: EmbeddedServer, sample: Sample, seconds: float) -> Row:
     """Hash and append one record at a time, the next when the last is durable."""
     async with appending(server, sample) as one:
-        return await _closed_loop("ledger.append, 1 record", one, seconds)
+        return await _closed_loop(YARDSTICK, one, seconds)
 
 
-async def append_on(server: EmbeddedServer, sample: Sample, plan: Schedule, seconds: float) -> Row:
-    """Append one record at each arrival, one after the other; latency counts from when each was due.
+class Appended(Struct, frozen=True):
+    """Single-row appends at arrivals. What was given up counts with the time that it waited, and as `missed`."""
 
-    What is given up counts with the time that it waited, and as an error.
-    """
+    rate: float
+    latencies: Latencies
+    lags: Latencies
+    nanoseconds: int
+    missed: int
+
+    def row(self) -> Row:
+        """Write it as a line."""
+        line = row(
+            YARDSTICK,
+            self.latencies,
+            self.latencies.count - self.missed,
+            self.nanoseconds,
+            asked=self.rate,
+            lags=self.lags,
+        )
+        return replace(line, errors=self.missed)
+
+
+async def append_on(server: EmbeddedServer, sample: Sample, plan: Schedule, seconds: float) -> Appended:
+    """Append one record at each arrival, one after the other; latency counts from when each was due."""
     latencies, lags, count = Latencies(), Latencies(), 0
     async with appending(server, sample) as one:
         for _ in range(WARM_UP_CALLS):
@@ -102,8 +124,7 @@ async def append_on(server: EmbeddedServer, sample: Sample, plan: Schedule, seco
                 now = time.perf_counter_ns()
                 count += 1
             latencies.record(now - due)
-    missed = latencies.count - count
-    return row("ledger.append, 1 record", latencies, count, now - start, asked=plan.rate, lags=lags, errors=missed)
+    return Appended(plan.rate, latencies, lags, now - start, latencies.count - count)
 
 
 @asynccontextmanager

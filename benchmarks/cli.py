@@ -12,39 +12,50 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from authz.database import Embedded
-from benchmarks import bare
+from benchmarks import pgbench
 from benchmarks.authorizer import AuthorizerFailed, Usage, started
+from benchmarks.bounds import all_hold
+from benchmarks.comparison import WARM_UP_PARTS, Plan, compare
 from benchmarks.expiry import expiry
-from benchmarks.ground import Count, Positive, console_for_tables, temporary, write_json
+from benchmarks.ground import RESULTS, Count, Positive, ResultsUnusable, console_for_tables, keep, temporary
+from benchmarks.growth import growth
 from benchmarks.load_generator import load_generator
 from benchmarks.long_read import long_read
 from benchmarks.machine import describe
+from benchmarks.memory import memory
 from benchmarks.month import month
 from benchmarks.order import order
-from benchmarks.payments import Crowd, batch, engine_us, pay_on, plan_of, saturate
+from benchmarks.overload import overload
+from benchmarks.payments import Crowd, batch, engine_us, saturate
+from benchmarks.plot import latency_by_rate
 from benchmarks.proofs import proofs
-from benchmarks.report import REMAINDER, Profile, Report, Spent, show, show_profile
+from benchmarks.report import REMAINDER, Profile, Spent, show, show_profile
 from benchmarks.rows import Row
-from benchmarks.samples import purchase
+from benchmarks.scrape import scrape
+from benchmarks.steady import steady
+from benchmarks.tables import tables
 from benchmarks.takeover import takeover
 from benchmarks.world import world
-from ledger.embedded import EmbeddedError, EmbeddedServer
+from ledger.embedded import EmbeddedError
 from simulators.load.run import precise_loop
+from simulators.mistakes import Mistake
 
 DONE, FINDING, WRONG = 0, 1, 2
-RATES = (100, 250, 500, 1_000)
-SECONDS = 4.0
-WARM_UP_PARTS = 4
-"""A warm-up is so small a part of what is measured after it."""
-HOLDERS = 3_000
+RATES = (100, 250, 500, 1_000, 2_000, 3_000)
+SECONDS = 5.0
+RATE_MAX = 20_000.0
+CHECKPOINT_SECONDS = 60.0
+HOLDERS = 10_000
+"""So many that neither caps nor balances are used up by all that a run pays."""
 PAYMENTS = 20_000
-MISTAKES = (AuthorizerFailed, EmbeddedError)
+MISTAKES = (AuthorizerFailed, EmbeddedError, pgbench.PgbenchFailed, ResultsUnusable, Mistake)
 
 Rates = Annotated[tuple[Positive, ...], Parameter(consume_multiple=True)]
+Clients = Annotated[tuple[Count, ...], Parameter(consume_multiple=True)]
 
 app = App(
     name="benchmarks",
-    help="Measures the authorizer beside the bare disk, the bare database and the bare append.",
+    help="Measures the authorizer beside the disk, PostgreSQL, pgbench and the bare append.",
     version_flags=[],
     print_error=False,
     exit_on_error=False,
@@ -52,7 +63,22 @@ app = App(
 )
 
 
-for command in (proofs, takeover, expiry, order, long_read, load_generator, world, month):
+for command in (
+    steady,
+    overload,
+    growth,
+    memory,
+    scrape,
+    proofs,
+    takeover,
+    expiry,
+    order,
+    long_read,
+    load_generator,
+    world,
+    month,
+    tables,
+):
     app.command(command)
 
 
@@ -62,35 +88,60 @@ def measure(
     seconds: Positive = SECONDS,
     rates: Rates = RATES,
     holders: Count = HOLDERS,
+    clients: Clients = pgbench.ROWLOCK_CLIENTS,
+    scale: Count = pgbench.TPCB_SCALE,
+    rate_max: Positive = RATE_MAX,
+    checkpoint_seconds: Positive = CHECKPOINT_SECONDS,
     data: Path | None = None,
-    json: Path | None = None,
+    json: Path = RESULTS,
 ) -> int:
-    """Measure everything in one run, and print it as one table.
+    """Measure the authorizer and all that it is compared with in one run: one table, and one plot beside the JSON.
 
     Parameters
     ----------
     seconds
         How long each measurement lasts.
     rates
-        Requests a second, of the open loops.
+        Requests a second, of the open loops, ascending.
     holders
         How many holders pay.
+    clients
+        Of pgbench, on the row-lock function: one measurement each; the last is what is compared with.
+    scale
+        Of pgbench's built-in tables.
+    rate_max
+        Up to which rate the highest that is held is sought.
+    checkpoint_seconds
+        How long is measured behind a checkpoint.
     data
         Where the temporary data folder is made: on the disk that is to be measured.
     json
-        A file to write the measurements to.
+        The file of results; the plot goes beside it.
     """
     console = console_for_tables()
+    plan = Plan(
+        seconds=seconds,
+        rates=tuple(sorted(rates)),
+        holders=holders,
+        clients=clients,
+        scale=scale,
+        rate_max=rate_max,
+        checkpoint_seconds=checkpoint_seconds,
+    )
     with asyncio.Runner(loop_factory=precise_loop) as runner:
-        report = runner.run(_measure(console, seconds, rates, holders, data))
+        report = runner.run(compare(console, plan, data))
     show(console, report)
-    write_json(json, report)
-    return FINDING if any(row.errors for row in report.rows if row.engine_us is not None) else DONE
+    keep(json, "comparison", report)
+    plot = json.with_suffix(".svg")
+    plot.write_text(latency_by_rate(report), encoding="utf-8")
+    console.print(f"in {json} and {plot}")
+    answered = not any(row.errors for row in report.rows)
+    return DONE if answered and all_hold(report.bounds) else FINDING
 
 
 @app.command
 def profile(
-    *, payments: Count = PAYMENTS, holders: Count = HOLDERS, data: Path | None = None, json: Path | None = None
+    *, payments: Count = PAYMENTS, holders: Count = HOLDERS, data: Path | None = None, json: Path = RESULTS
 ) -> int:
     """Tell where a request's processor time goes, in an engine that is kept as busy as it can be.
 
@@ -103,13 +154,13 @@ def profile(
     data
         Where the temporary data folder is made.
     json
-        A file to write the measurements to.
+        The file of results.
     """
     console = console_for_tables()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         measured = runner.run(_profile(console, payments, holders, data))
     show_profile(console, measured)
-    write_json(json, measured)
+    keep(json, "profile", measured)
     return FINDING if measured.plain.errors or measured.timed.errors else DONE
 
 
@@ -122,42 +173,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MISTAKES as wrong:
         return _complain(str(wrong))
     return code if isinstance(code, int) else DONE
-
-
-async def _measure(
-    console: Console, seconds: float, rates: tuple[float, ...], holders: int, data: Path | None
-) -> Report:
-    sample = await purchase()
-    async with temporary(data) as embedded:
-        server = embedded.server
-        machine = await describe(embedded.superuser_url, server.data)
-        with console.status("the disk, the database and the ledger, bare …"):
-            rows = await asyncio.to_thread(_bare, server, seconds)
-        appended: dict[float, Row] = {}
-        for rate in rates:
-            with console.status(f"ledger.append at {rate:g}/s …"):
-                appended[rate] = await bare.append_on(server, sample, plan_of(rate, seconds), seconds)
-        crowd = Crowd(holders)
-        with console.status("an authorizer, and its holders' money …") as status:
-            async with started(embedded.url, holders) as authorizer:
-                for rate in rates:
-                    status.update(f"the authorizer at {rate:g}/s …")
-                    paid = await pay_on(authorizer, crowd, rate, seconds, seconds / WARM_UP_PARTS)
-                    rows += [appended[rate], paid]
-    return Report(machine, tuple(rows))
-
-
-def _bare(server: EmbeddedServer, seconds: float) -> list[Row]:
-    """Measure the closed loops, on the event loop that an authorizer has."""
-
-    async def measured() -> list[Row]:
-        sample = await purchase()
-        await bare.create(server)
-        disk = bare.fdatasync(server.socket_folder.parent, seconds)
-        return [disk, await bare.commit(server, seconds), await bare.append(server, sample, seconds)]
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(measured())
 
 
 async def _profile(console: Console, payments: int, holders: int, data: Path | None) -> Profile:

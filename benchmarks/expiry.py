@@ -203,7 +203,7 @@ class _Serving:
                 self._clock.run()
             self._walk = asyncio.create_task(self._age())
         counted = self._service.metrics.registry.get_sample_value
-        labels = {"kind": "expiry", "reason": "APPROVED"}
+        labels = {"message": "expiry", "product": "", "reason": "APPROVED"}
         expired = int(counted("authz_decisions_total", labels) or 0)
         return Told(self._service.links[0].port, expired, self._walk is not None and not self._walk.done())
 

@@ -1,12 +1,15 @@
 """One line of the table: what was measured, in milliseconds and calls a second."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from benchmarks.costs import Cost
 from simulators.load.latencies import NS_PER_SECOND, Latencies
 from simulators.load.result import Result
 
 FAULTS = frozenset({"FORMAT", "MAC_WRONG", "IDENTITY_REUSED", "OVERLOADED", "UNAVAILABLE", "INTERNAL"})
 """Reasons that a sound request at a bearable rate never meets: they count as errors, not as refusals."""
+MICROSECONDS_PER_SECOND = 1_000_000
 APPROVED = frozenset({"00", "10"})
 
 
@@ -14,7 +17,10 @@ class Row(Struct, frozen=True, kw_only=True):
     """A measurement. `asked` and `lag_p99_ms` (how late the generator was) are None where the loop was closed.
 
     `errors` were not answered, or answered with one of `FAULTS`; `refusals` are the other declines, by reason.
-    `engine_us` is the engine's processor time for a request, in microseconds, `batch` the records in an append.
+    Processor time is in microseconds a request: `engine_us` of the engine, `database_us` of all of PostgreSQL's
+    processes, `generator_us` of what asked. `batch` is the records in an append; `rows`, `wal_bytes` and `images` are
+    the rows, the bytes and the full pages of write-ahead log that were written for a request. None: not measured.
+    `kept`: what was due was answered at the rate at which it was due.
     """
 
     name: str
@@ -28,9 +34,15 @@ class Row(Struct, frozen=True, kw_only=True):
     lag_p99_ms: float | None
     count: int
     errors: int = 0
+    kept: bool = True
     refusals: dict[str, int] = {}
     engine_us: float | None = None
     batch: float | None = None
+    database_us: float | None = None
+    generator_us: float | None = None
+    rows: float | None = None
+    wal_bytes: float | None = None
+    images: float | None = None
 
 
 def row(
@@ -84,7 +96,13 @@ def row_of(name: str, result: Result, engine_us: float, batch: float) -> Row:
         refusals=refusals,
         engine_us=engine_us,
         batch=batch,
+        generator_us=result.cpu * MICROSECONDS_PER_SECOND / result.held_rate if result.held_rate else None,
     )
+
+
+def costing(line: Row, spent: Cost) -> Row:
+    """Put what a request cost the database into its line."""
+    return replace(line, database_us=spent.database_us, rows=spent.rows, wal_bytes=spent.wal_bytes, images=spent.images)
 
 
 def times(value: float, yardstick: float) -> float | None:

@@ -5,28 +5,38 @@ Costs of an asynchronous part that never waits include starting its coroutine, a
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from itertools import cycle
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pytest
 
 from authz.decision.commands import Purchase
 from authz.decision.decide import decide
 from authz.engine.identities import keys_of
+from authz.engine.passbooks import decode_state
+from authz.engine.vault import PostgresVault
 from authz.links.translation import request_of
 from authz.security.module import PinFinding
 from authz.wire.codec import Codec
 from benchmarks import bare
+from benchmarks.filled import card_of, fill, holder_id
 from benchmarks.samples import TUESDAY_NOON, Sample, purchase
 from ledger.chain import GENESIS, record_hash
 from ledger.embedded import EmbeddedServer
+from ledger.postgres import PostgresStore
+from ledger.schema import APPLICATION_ROLE
 from ledger.values import Epoch, Partition, Seq
 
-RECORDS_A_CALL = (1, 32, 256)
+RECORDS_A_CALL = (1, 8, 64, 256)
+HOLDERS_A_CALL = (1, 8, 64)
+HOLDERS = 2_000
+"""Of the ledger that positions and cards are resolved from; its pages are in PostgreSQL's memory."""
 CALLS = 100
 WARM_UP_CALLS = 10
 DEADLINE_S = 5.0
+T = TypeVar("T")
 
 
 class Benchmark(Protocol):
@@ -55,6 +65,13 @@ def server() -> Iterator[EmbeddedServer]:
             yield started
         finally:
             started.remove()
+
+
+@pytest.fixture(scope="module")
+def filled(server: EmbeddedServer) -> str:
+    """A ledger with `HOLDERS` holders and their cards, as the application's URL."""
+    asyncio.run(fill(server, "filled", HOLDERS, HOLDERS))
+    return server.url(APPLICATION_ROLE, "filled")
 
 
 @pytest.fixture
@@ -139,6 +156,50 @@ def test_append(benchmark: Benchmark, sample: Sample, server: EmbeddedServer, re
 
         context, append = runner.run(begin())
         try:
-            benchmark.pedantic(lambda: runner.run(append()), rounds=CALLS, warmup_rounds=WARM_UP_CALLS)  # type: ignore[arg-type]
+            _repeated(benchmark, runner, append)  # type: ignore[arg-type]
         finally:
             runner.run(context.__aexit__(None, None, None))
+
+
+@pytest.mark.parametrize("holders", HOLDERS_A_CALL)
+def test_resolve_positions(benchmark: Benchmark, filled: str, holders: int) -> None:
+    """The newest lines of holders who aren't in memory, read and decoded."""
+    with asyncio.Runner() as runner:
+        store = runner.run(PostgresStore.open(filled))
+        somebody = cycle(batched_ids(holder_id, holders))
+
+        async def resolve() -> list[object]:
+            lines = await store.newest(Partition(0), next(somebody))
+            return [decode_state(holder, line.position) for holder, line in lines.items()]
+
+        try:
+            assert len(_repeated(benchmark, runner, resolve)) == holders
+        finally:
+            runner.run(store.close())
+
+
+@pytest.mark.parametrize("cards", HOLDERS_A_CALL)
+def test_resolve_cards(benchmark: Benchmark, filled: str, sample: Sample, cards: int) -> None:
+    """Cards that aren't in memory, found in the vault by their tokens; what is sealed stays sealed."""
+    with asyncio.Runner() as runner:
+        vault = PostgresVault(filled)
+        somebody = cycle(batched_ids(lambda number: sample.security.token(card_of(number).pan), cards))
+
+        async def resolve() -> int:
+            return len(await vault.find(next(somebody)))
+
+        try:
+            assert _repeated(benchmark, runner, resolve) == cards
+        finally:
+            runner.run(vault.close())
+
+
+def batched_ids(name: Callable[[int], T], size: int) -> list[list[T]]:
+    """Cut all holders' names into calls' worth, those of one call far from each other."""
+    calls = HOLDERS // size
+    return [[name(start + calls * number) for number in range(size)] for start in range(calls)]
+
+
+def _repeated(benchmark: Benchmark, runner: asyncio.Runner, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    value: T = benchmark.pedantic(lambda: runner.run(call()), rounds=CALLS, warmup_rounds=WARM_UP_CALLS)
+    return value

@@ -25,6 +25,7 @@ from benchmarks.authorizer import AuthorizerFailed
 from benchmarks.beside import Companion, obey, started
 from benchmarks.ground import Count, console_for_tables, temporary, write_json
 from benchmarks.machine import Machine, describe
+from benchmarks.processes import ended_children_cpu_ns, postmaster_of, tree_cpu_ns
 from benchmarks.samples import TUESDAY_NOON
 
 DONE, FINDING = 0, 1
@@ -34,7 +35,6 @@ MILLION_S_MAX = 300
 """What a million holders may take."""
 HOLDERS_NEEDED_A_SECOND = 1_000_000 / MILLION_S_MAX
 _SIMULATE = "import sys; from simulators.cli import main; sys.exit(main())"
-_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class Told(Struct, frozen=True):
@@ -107,13 +107,13 @@ def world(
 async def _measure(holders: int, connections: int, chunk: int, data: Path | None) -> Measured:
     async with temporary(data) as embedded:
         machine = await describe(embedded.superuser_url, embedded.server.data)
-        postmaster = int(next(embedded.server.data.rglob("postmaster.pid")).read_text().split()[0])
+        postmaster = postmaster_of(embedded.server)
         async with started("benchmarks.world", Told, embedded.url) as authorizer:
-            before, database_before = await authorizer.tell(), _cpu_s_of(postmaster)
-            client_before = _children_cpu_s()
+            before, database_before = await authorizer.tell(), tree_cpu_ns(postmaster)
+            client_before = ended_children_cpu_ns()
             made = await _make(authorizer, before, holders, connections, chunk)
-            after, database_after = await authorizer.tell(), _cpu_s_of(postmaster)
-            client_s = _children_cpu_s() - client_before
+            after, database_after = await authorizer.tell(), tree_cpu_ns(postmaster)
+            client_ns = ended_children_cpu_ns() - client_before
         connection = await asyncpg.connect(embedded.superuser_url)
         try:
             recorded = await connection.fetchval("SELECT count(*) FROM ledger.journal WHERE kind = 'takeover'")
@@ -126,8 +126,8 @@ async def _measure(holders: int, connections: int, chunk: int, data: Path | None
         made.seconds,
         made.holders_a_second,
         (after.cpu_s - before.cpu_s) * 1e6 / holders,
-        (database_after - database_before) * 1e6 / holders,
-        client_s * 1e6 / holders,
+        (database_after - database_before) / 1_000 / holders,
+        client_ns / 1_000 / holders,
     )
 
 
@@ -144,26 +144,6 @@ async def _make(authorizer: Companion[Told], told: Told, holders: int, connectio
     if not said:
         raise AuthorizerFailed
     return msgspec.json.decode(said, type=Made)
-
-
-def _cpu_s_of(process: int) -> float:
-    """Sum up the processor time of a process, of its children, and of those that have ended."""
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    return sum(_own_cpu_s(one) for one in (str(process), *children))
-
-
-def _own_cpu_s(process: str) -> float:
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:  # it has ended since
-        return 0.0
-    return sum(map(int, fields[11:15])) / _TICKS_A_SECOND
-
-
-def _children_cpu_s() -> float:
-    """Tell the processor time of the children that have ended: here, the client alone."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _show(console: Console, measured: Measured) -> None:

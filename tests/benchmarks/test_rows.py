@@ -68,7 +68,7 @@ def test_the_yardstick_is_the_append_in_a_closed_loop():
     closed, opened = row(YARDSTICK, Latencies(), 1, 1), row(YARDSTICK, Latencies(), 1, 1, asked=100)
     disk = row("fdatasync, 4 KiB", Latencies(), 1, 1)
     machine = Machine("", 2, "", "", "", "", "", 0.0)
-    assert Report(machine, (disk, opened, closed)).yardstick is closed
+    assert Report(machine=machine, holders=1, rows=(disk, opened, closed)).yardstick is closed
 
 
 def test_declines_are_refusals_by_reason_and_faults_are_errors():

@@ -1,0 +1,55 @@
+"""What a measurement must show, beside what it showed."""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
+
+
+class Bound(Struct, frozen=True, kw_only=True):
+    """A figure and what it must be: at least `least`, at most `most`. With neither it is only told."""
+
+    what: str
+    value: float
+    unit: str
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the figure is what it must be.
+
+        >>> Bound(what="goodput", value=0.93, unit="", least=0.9).holds
+        True
+        """
+        return (self.least is None or self.value >= self.least) and (self.most is None or self.value <= self.most)
+
+    def cells(self) -> tuple[str, str, str, str]:
+        """What, how much, what it must be, and whether it is."""
+        if self.least is None and self.most is None:
+            return self.what, self._text(self.value), "", ""
+        wanted = [f"≥ {self._text(self.least)}"] if self.least is not None else []
+        wanted += [f"≤ {self._text(self.most)}"] if self.most is not None else []
+        return self.what, self._text(self.value), ", ".join(wanted), "yes" if self.holds else "NO"
+
+    def _text(self, value: float) -> str:
+        digits = 0 if abs(value) >= 100 or value == int(value) else 2
+        return f"{value:,.{digits}f} {self.unit}".rstrip()
+
+
+COLUMNS = ("it must show", "measured", "bound", "held")
+"""Of a table of bounds."""
+
+
+def show_bounds(console: Console, bounds: Sequence[Bound]) -> None:
+    """Print figures beside their bounds."""
+    table = Table(*COLUMNS)
+    for one in bounds:
+        table.add_row(*one.cells(), style=None if one.holds else "bold red")
+    console.print(table)
+
+
+def all_hold(bounds: Iterable[Bound]) -> bool:
+    """Whether every bound is held."""
+    return all(one.holds for one in bounds)
