@@ -8,12 +8,23 @@ payment by the date, whether or not what is due was posted. For what is ordered 
 import asyncio
 import contextlib
 import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import date
 
 from msgspec import Struct
+from prometheus_client import Counter
 
-from authz.decision.commands import Administration
+from authz.decision.commands import (
+    Administration,
+    Carry,
+    ExpireLots,
+    ForfeitLots,
+    LapseHolds,
+    NoteSweep,
+    NoteWalk,
+    SealRange,
+)
 from authz.decision.outcomes import Reason
 from authz.decision.refused import Refused
 from authz.engine.desk import Desk
@@ -32,6 +43,17 @@ BEGIN_AGAIN_EVERY_S = 60
 """How often it is looked for what has become due."""
 DONE = frozenset({Reason.APPROVED, Reason.IDENTITY_REUSED})
 """Answers to a command of bulk work that is carried out, now or before."""
+_ISSUING = "issuing"
+_CHORES = {
+    LapseHolds: "sweep",
+    NoteSweep: "sweep",
+    ExpireLots: "walk",
+    ForfeitLots: "walk",
+    NoteWalk: "walk",
+    Carry: "ranges",
+    SealRange: "ranges",
+}
+"""What bookkeeping by the date a command is part of. Whatever else is issuing's: orders, portfolios, their notes."""
 
 
 class Pace(Struct, frozen=True, gc=False):
@@ -102,7 +124,7 @@ class Refusal(Struct, frozen=True, gc=False):
 class Lane:
     """Takes bulk work of one partition to its writer, whose `answer`, `bring` and `desk` these are.
 
-    `batch_records_max` is the writer's.
+    `batch_records_max` is the writer's. `carried_out` counts commands by chore.
     """
 
     def __init__(
@@ -112,6 +134,7 @@ class Lane:
         desk: Desk,
         traffic: Traffic,
         batch_records_max: int,
+        carried_out: Counter,
     ) -> None:
         self._answer = answer
         self._bring = bring
@@ -119,6 +142,12 @@ class Lane:
         self._traffic = traffic
         self._batch_records_max = batch_records_max
         self._one_at_a_time = asyncio.Lock()
+        self._carried_out = {chore: carried_out.labels(chore) for chore in (*_CHORES.values(), _ISSUING)}
+        self._begun: list[float] = []
+
+    def age_s(self) -> float:
+        """For how long the oldest work that was brought here has been waiting for its end, in seconds: 0 for none."""
+        return time.monotonic() - self._begun[0] if self._begun else 0.0
 
     async def carry_out(self, errands: Sequence[Errand], pace: Pace = HIDDEN) -> Sequence[Refusal]:
         """Carry out commands in any order, and tell which of them were refused.
@@ -127,11 +156,16 @@ class Lane:
         errand isn't to be taken verbatim. Raises `Interrupted`.
         """
         left, refusals = list(errands), list[Refusal]()
-        while left:
-            room = await self._room(pace)
-            async with self.turn(pace):
-                some, left = left[:room], left[room:]
-                refusals += await self._carry_out(some)
+        begun = time.monotonic()
+        self._begun.append(begun)
+        try:
+            while left:
+                room = await self._room(pace)
+                async with self.turn(pace):
+                    some, left = left[:room], left[room:]
+                    refusals += await self._carry_out(some)
+        finally:
+            self._begun.remove(begun)
         return refusals
 
     @contextlib.asynccontextmanager
@@ -185,6 +219,7 @@ class Lane:
             answer = await self._answer(work)
         if not isinstance(answer, Answer) or answer.reply.reason not in DONE:
             raise Interrupted
+        self._carried_out[_CHORES.get(type(command), _ISSUING)].inc()
         if errand.verbatim and answer.reply.reason is Reason.IDENTITY_REUSED:
             raise SaidOtherwise
 

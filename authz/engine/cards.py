@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from authz.decision.commands import CardId
 from authz.engine.loader import Loader
+from authz.metrics.collectors import Hits
 from authz.security.module import PinCheck, PinMethod, SecurityModule
 from ledger.store import require_bound
 from ledger.values import HolderId, Partition
@@ -117,6 +118,7 @@ class Cards:
         self._vault = vault
         self._security = security
         self._max = cards_max
+        self.looked_up = Hits()
         self._known: OrderedDict[bytes, KnownCard] = OrderedDict()
         self._loader: Loader[bytes, SealedCard]
         self.forget()
@@ -124,6 +126,7 @@ class Cards:
     async def find(self, token: bytes, deadline: float) -> KnownCard | None:
         """Find a card by its PAN's token. Raises `ledger.store.Unavailable`, and `TimeoutError` at the deadline."""
         known = self._known.get(token)
+        self.looked_up.note(found=known is not None)
         if known is not None:
             self._known.move_to_end(token)
             return known

@@ -8,6 +8,7 @@ from authz.engine.loader import Loader
 from authz.engine.recent import Known
 from authz.engine.requests import Answer
 from authz.engine.work import Work, decode_inputs, decode_reply
+from authz.metrics.collectors import Hits
 from ledger.store import IDENTITIES_A_CALL_MAX, Line, Store
 from ledger.store import Answer as StoredAnswer
 from ledger.values import HolderId, Identity, Partition
@@ -19,7 +20,10 @@ LINKS_MAX = 1_024
 
 
 class Lookup:
-    """One writer's reads. A link that sent what the ledger already had is looked up first for a while."""
+    """One writer's reads. A link that sent what the ledger already had is looked up first for a while.
+
+    `passbooks` counts requests whose passbooks were all in memory; bulk work, which reads ahead, is none of them.
+    """
 
     def __init__(self, store: Store, partition: Partition, desk: Desk) -> None:
         self._store = store
@@ -28,12 +32,16 @@ class Lookup:
         self._lines: Loader[HolderId, Line] = Loader(self._newest)
         self._answers: Loader[Identity, StoredAnswer] = Loader(self._find, keys_max=IDENTITIES_A_CALL_MAX)
         self._first_until: dict[str, float] = {}
+        self.passbooks = Hits()
 
     async def fill(self, work: Work) -> None:
         """Load what is missing for `work`. Raises what the store raises, and `TimeoutError` at its deadline."""
         work.found = {}
         work.look_up = work.look_up or asyncio.get_running_loop().time() < self._first_until.get(work.link, 0)
-        if not self._desk.unsought(work) and not self._desk.missing(work):
+        keys, missing = self._desk.unsought(work), self._desk.missing(work)
+        if not work.bulk:
+            self.passbooks.note(found=not missing)
+        if not keys and not missing:
             return
         async with asyncio.timeout_at(work.deadline):
             for _ in range(ROUNDS_MAX):

@@ -5,8 +5,6 @@ import contextlib
 import math
 from collections.abc import Iterator
 
-from authz.metrics import Metrics
-
 QUIET_AFTER_MS = 1_000
 """How long nothing must have come before bulk work counts as alone."""
 
@@ -14,10 +12,9 @@ QUIET_AFTER_MS = 1_000
 class Traffic:
     """Counts requests between their arrival and their answer."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self) -> None:
         self.in_hand = 0
         self._latest = -math.inf
-        self._metrics = metrics
         self._fewer = asyncio.Event()
 
     @contextlib.contextmanager
@@ -25,12 +22,10 @@ class Traffic:
         """Count a request until it is answered."""
         self._latest = asyncio.get_running_loop().time()
         self.in_hand += 1
-        self._metrics.works.inc()
         try:
             yield
         finally:
             self.in_hand -= 1
-            self._metrics.works.dec()
             self._fewer.set()
 
     @property

@@ -9,6 +9,7 @@ from msgspec import Struct
 from authz.decision.commands import CardId, Command
 from authz.decision.evidence import Evidence
 from authz.decision.outcomes import Outcome, Reply
+from authz.decision.programme import PRODUCT_CODES
 from authz.engine.identities import Keys
 from authz.engine.originals import Trail
 from authz.engine.passbooks import Passbook, encode_state
@@ -23,6 +24,9 @@ class Work(Struct, kw_only=True):
     `holder` is None for a card that nobody knows, `merchant` where no merchant is concerned. `look_up`: its keys
     are looked for in the ledger before it is decided; so is what it may name. `found` is what was looked for, and what
     is there. `bulk`: it is bookkeeping, or one of many, of which memory keeps nothing. `by`: whose access it came by.
+
+    For the metrics: it was `asked_at` (0: by no link) and `admitted_at` to its writer, by `time.monotonic`; the newest
+    decision of it took `decide_s`, in seconds (0: there is none).
     """
 
     command: Command
@@ -39,6 +43,9 @@ class Work(Struct, kw_only=True):
     bulk: bool = False
     by: str = ""
     found: dict[Identity, Known | None] = {}
+    asked_at: float = 0.0
+    admitted_at: float = 0.0
+    decide_s: float = 0.0
 
 
 class Books(Struct, frozen=True, gc=False):
@@ -87,6 +94,17 @@ class Decided(Struct):
     at: datetime
     trail: Trail | None = None
     known: Known | None = None
+
+    @property
+    def product(self) -> str:
+        """The code of the product that was decided on; empty: none, or several."""
+        named: str = getattr(self.work.command, "product", "")
+        if named in PRODUCT_CODES:
+            return named
+        reply = self.outcome.reply
+        if len(reply.balances) == 1:
+            return reply.balances[0].product
+        return reply.standings[0].product if reply.standings else ""
 
     def entry(self, seq: Seq) -> Entry:
         """Write the record that is to stand at `seq`, and turn its passbook to that line."""

@@ -44,13 +44,18 @@ class Allowance:
         self.free += 1
         self._hand_out()
 
+    def change(self, places: int) -> None:
+        """Have so many places more, or fewer: those that are taken stay taken until they are given back."""
+        self.free += places
+        self._hand_out()
+
     def _hand_out(self) -> None:
         """Give places away while there are any. A turn that asks or gives back is served by the loop it runs in."""
         if self._handing_out:
             return
         self._handing_out = True
         try:
-            while self.free and self._line:
+            while self.free > 0 and self._line:
                 turn, _ = self._line.popitem(last=False)
                 self.free -= 1
                 turn()

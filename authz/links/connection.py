@@ -1,12 +1,13 @@
 """One connection of an acquirer: many requests in flight, replies in any order, and no more than a reader can take."""
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from authz.decision.outcomes import Reason
-from authz.links.link import Link
+from authz.links.link import Link, Passage
 from authz.links.network import Session
 from authz.wire.codec import Malformed, Unreadable
 from authz.wire.frames import Framer, FrameTooLong, LengthUnreadable
@@ -15,6 +16,10 @@ from authz.wire.rules import is_response
 
 UNREADABLE_IN_A_ROW_MAX = 10
 WRITE_BUFFER_BYTES_MAX = 256 * 1024
+DROPPED_BECAUSE = ("unreadable", "response", "unanswerable")
+"""Why a frame gets no reply."""
+CLOSED_BECAUSE = ("length_unreadable", "frame_too_long", "unreadable")
+"""What over a connection ends it."""
 
 
 class Connection(asyncio.Protocol):
@@ -41,10 +46,16 @@ class Connection(asyncio.Protocol):
         self._frames: deque[tuple[bytes, float]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._replies: list[bytes] = []
+        self._passages: list[Passage] = []
         self._unreadable_in_a_row = 0
         self._slow_reader = False
         self._draining = False
         self._idle_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_signed_on(self) -> bool:
+        """Tell whether its acquirer has signed on over it."""
+        return self._session.signed_on
 
     @property
     def certificate(self) -> Mapping[str, Any] | None:
@@ -68,13 +79,12 @@ class Connection(asyncio.Protocol):
         refused = self._on_open(self)
         if refused:
             self.close(refused)
-        elif self._link.terms.idle_probe_s:
-            self._watch()
+        else:
+            self.watch()
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes as they come."""
-        self._heard_at = self._loop.time()
-        deadline = self._heard_at + self._link.terms.deadline_s
+        self._heard_at = arrived_at = time.monotonic()
         try:
             frames = self._framer.feed(data)
         except LengthUnreadable:
@@ -83,7 +93,7 @@ class Connection(asyncio.Protocol):
         except FrameTooLong:
             self.close("frame_too_long")
             return
-        self._frames.extend((frame, deadline) for frame in frames)
+        self._frames.extend((frame, arrived_at) for frame in frames)
         self._take_up()
 
     def eof_received(self) -> bool:
@@ -145,13 +155,13 @@ class Connection(asyncio.Protocol):
 
         Frames that came together are read together, before any of them is answered: that spares much of the time.
         """
-        frame, deadline = self._frames.popleft()
+        frame, arrived_at = self._frames.popleft()
         message = self._read(frame)
         if message is None:
             self._settle()
             self._link.allowance.give_back()
         else:
-            task = self._loop.create_task(self._answer(frame, message, deadline))
+            task = self._loop.create_task(self._answer(frame, message, Passage(arrived_at)))
             self._tasks.add(task)
             task.add_done_callback(self._done)
         if self._frames:
@@ -175,22 +185,22 @@ class Connection(asyncio.Protocol):
             return None
         return None if self._is_response(message) else message
 
-    async def _answer(self, frame: bytes, message: Message | Malformed, deadline: float) -> None:
+    async def _answer(self, frame: bytes, message: Message | Malformed, passage: Passage) -> None:
         try:
-            reply = await self._reply(frame, message, deadline)
+            reply = await self._reply(frame, message, passage)
         except Exception as error:  # not even a refusal could be written
             self._tell_unanswered(error)
             return
         if reply is not None:
-            self._link.metrics.answer_seconds.observe(self._loop.time() - deadline + self._link.terms.deadline_s)
+            self._passages.append(passage)
             self._send(reply)
 
-    async def _reply(self, frame: bytes, message: Message | Malformed, deadline: float) -> bytes | None:
+    async def _reply(self, frame: bytes, message: Message | Malformed, passage: Passage) -> bytes | None:
         """Answer one frame; None: its answer came too late."""
         if isinstance(message, Malformed):
             return await self._link.reject(message)
         try:
-            return await self._link.answer(frame, message, self._session, deadline)
+            return await self._link.answer(frame, message, self._session, passage)
         except Exception as error:  # a defect costs its own request, and is told without content
             self._log("request failed", error=type(error).__name__)
             return await self._link.refuse(message, Reason.INTERNAL)
@@ -222,8 +232,18 @@ class Connection(asyncio.Protocol):
     def _flush(self) -> None:
         """Write in one go what has gathered in this turn of the loop."""
         replies, self._replies = self._replies, []
+        passages, self._passages = self._passages, []
         if replies and not self._transport.is_closing():
             self._transport.write(b"".join(replies))
+            self._time(passages)
+
+    def _time(self, passages: Sequence[Passage]) -> None:
+        """Count how long answers took that have just left."""
+        metrics, now = self._link.metrics, time.monotonic()
+        for passage in passages:
+            metrics.answer_seconds.observe(now - passage.arrived_at)
+            if passage.answered_at:
+                metrics.stages.reply.observe(now - passage.answered_at)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -256,6 +276,13 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
+
+    def watch(self) -> None:
+        """Look out for silence from now on, as the link's terms are now."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        if self._link.terms.idle_probe_s:
+            self._watch()
 
     def _watch(self) -> None:
         """Probe the other end if nothing has come from it for too long; look again when that could be so next."""

@@ -1,14 +1,17 @@
 """One acquirer's link: what is done with a message, in docs/interface.md's order, up to its reply's bytes."""
 
+import time
+from collections.abc import Awaitable
 from enum import StrEnum
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from authz import logs
 from authz.clock import Now
 from authz.decision.outcomes import Reason
 from authz.engine.engine import Engine
-from authz.engine.requests import NoAnswer
+from authz.engine.requests import Answer, NoAnswer
 from authz.links.allowance import IN_FLIGHT_MAX, Allowance
 from authz.links.network import SIGN_ONS_A_MINUTE, EchoTests, Network, Session
 from authz.links.translation import refusal_of, reply_of, request_of, totals_of, totals_reply_of
@@ -46,6 +49,16 @@ class Terms(Struct, frozen=True):
     sign_ons_a_minute: int = SIGN_ONS_A_MINUTE
 
 
+class Passage(Struct, gc=False):
+    """When a message's bytes came, and when the engine had its answer (0: it needed none of the engine's).
+
+    By `time.monotonic`, which is the event loop's clock without its rounding: uvloop's stands still at a millisecond.
+    """
+
+    arrived_at: float
+    answered_at: float = 0.0
+
+
 class Link:
     """Answers one acquirer's messages. It keeps no connection: `Session` and `EchoTests` are the caller's."""
 
@@ -60,8 +73,10 @@ class Link:
         self._security = security
         self._now = now
         self._network = Network(terms.acquirer, engine, now, metrics, terms.sign_ons_a_minute)
+        self._foreign = metrics.foreign_acquirer.labels(terms.acquirer)
+        metrics.in_flight.labels(terms.acquirer).set_function(lambda: self.terms.in_flight_max - self.allowance.free)
 
-    async def answer(self, frame: bytes, message: Message, session: Session, deadline: float) -> bytes | None:
+    async def answer(self, frame: bytes, message: Message, session: Session, passage: Passage) -> bytes | None:
         """Answer a message whose fields are well-formed. None: it was settled too late to be answered."""
         try:
             check_mandatory(message)
@@ -69,7 +84,7 @@ class Link:
                 return await self.refuse(message, Reason.UNAVAILABLE)
             if not await self._is_authentic(frame, message):
                 return await self.refuse(message, Reason.MAC_WRONG)
-            reply = await self._reply(message, session, deadline)
+            reply = await self._reply(message, session, passage)
         except Malformed as error:
             return await self.reject(error)
         except SecurityUnavailable:  # nothing was verified, and a reply that needs a MAC can't be had either
@@ -84,6 +99,12 @@ class Link:
     async def refuse(self, message: Message, reason: Reason) -> bytes:
         """Answer what can't be taken."""
         return await self._encode_answer(message, self._refusal(message, reason))
+
+    def change(self, terms: Terms) -> None:
+        """Go by other terms of the same acquirer's from now on, over every connection."""
+        self.allowance.change(terms.in_flight_max - self.terms.in_flight_max)
+        self._network.allow(terms.sign_ons_a_minute)
+        self.terms = terms
 
     def echo_tests(self) -> EchoTests:
         """Begin the echo tests of one connection."""
@@ -111,38 +132,49 @@ class Link:
             return not self.terms.mac_required
         return await self._security.verify_mac(self.terms.acquirer, self.codec.covered(frame), message.mac)
 
-    async def _reply(self, message: Message, session: Session, deadline: float) -> Message | None:
+    async def _reply(self, message: Message, session: Session, passage: Passage) -> Message | None:
         if self._is_anothers(message):
-            self.metrics.foreign_acquirer.labels(self.terms.acquirer).inc()
+            self._foreign.inc()
         match message.mti[1]:
             case _Class.NETWORK:
                 return await self._manage(message, session)
             case _Class.TOTALS:
-                return await self._total(message, session, deadline)
+                return await self._total(message, session, passage)
             case _:
-                return await self._pay(message, session, deadline)
+                return await self._pay(message, session, passage)
 
     async def _manage(self, message: Message, session: Session) -> Message:
         if self._is_anothers(message):
             return self._refusal(message, Reason.ACQUIRER_UNKNOWN)
         return await self._network.serve(message, session)
 
-    async def _total(self, message: Message, session: Session, deadline: float) -> Message | None:
-        request = totals_of(message, self.terms.acquirer, self._now(), deadline)
+    async def _total(self, message: Message, session: Session, passage: Passage) -> Message | None:
+        request = totals_of(message, self.terms.acquirer, self._now(), self._deadline(passage))
         if self._is_anothers(message):
             return self._refusal(message, Reason.ACQUIRER_UNKNOWN)
         if self._must_sign_on(session):
             return self._refusal(message, Reason.NOT_SIGNED_ON)
-        answer = await self._engine.total(request)
+        answer = await self._timed(self._engine.total(request), passage)
         return None if isinstance(answer, NoAnswer) else totals_reply_of(message, answer)
 
-    async def _pay(self, message: Message, session: Session, deadline: float) -> Message | None:
-        request = request_of(message, self.terms.acquirer, self._now(), deadline)
+    async def _pay(self, message: Message, session: Session, passage: Passage) -> Message | None:
+        request = request_of(message, self.terms.acquirer, self._now(), self._deadline(passage))
         # Another acquirer's request is for the engine to refuse: that refusal is recorded.
         if not self._is_anothers(message) and self._must_sign_on(session):
             return self._refusal(message, Reason.NOT_SIGNED_ON)
-        answer = await self._engine.pay(request)
+        answer = await self._timed(self._engine.pay(request), passage)
         return None if isinstance(answer, NoAnswer) else reply_of(message, answer)
+
+    async def _timed(self, asked: Awaitable[Answer | NoAnswer], passage: Passage) -> Answer | NoAnswer:
+        """Ask the engine; count how long the message was on its way to it, and note when it had its answer."""
+        self.metrics.stages.read.observe(time.monotonic() - passage.arrived_at)
+        answer = await asked
+        passage.answered_at = time.monotonic()
+        return answer
+
+    def _deadline(self, passage: Passage) -> float:
+        """When it must be on its way to the ledger, or be answered 91: the event loop's time."""
+        return passage.arrived_at + self.terms.deadline_s
 
     def _is_anothers(self, message: Message) -> bool:
         """Tell whether DE 32 names another acquirer; an 0800 may do without it."""
@@ -153,4 +185,5 @@ class Link:
 
     def _refusal(self, message: Message, reason: Reason) -> Message:
         self.metrics.refused.labels(reason).inc()
+        logs.refused(reason, link=self.terms.acquirer)
         return refusal_of(message, reason)

@@ -7,6 +7,7 @@ from datetime import UTC
 from msgspec import Struct
 from msgspec.structs import replace
 
+from authz import logs
 from authz.clock import Now
 from authz.decision.outcomes import Reason
 from authz.engine.engine import Engine
@@ -21,6 +22,7 @@ SIGN_ONS_A_MINUTE_MAX = 6_000
 
 _MINUTE_S = 60
 _REQUEST, _REPLY = "0800", "0810"
+_ANSWERED, _UNANSWERED = "answered", "unanswered"
 _SIGN_ON, _SIGN_OFF, _KEY_CHANGE, _CUTOVER, _ECHO = "001", "002", "161", "201", "301"
 
 
@@ -41,6 +43,10 @@ class SignOns:
     def __init__(self, a_minute: int) -> None:
         self._newest = deque[float](maxlen=a_minute)
 
+    def allow(self, a_minute: int) -> None:
+        """Take so many from now on; those that were taken count."""
+        self._newest = deque(self._newest, maxlen=a_minute)
+
     def take(self, at_s: float) -> bool:
         """Tell whether one more is taken, at an instant in seconds of a clock that never runs backwards."""
         if len(self._newest) == self._newest.maxlen and at_s - self._newest[0] < _MINUTE_S:
@@ -60,6 +66,9 @@ class Network:
         self._engine = engine
         self._now = now
         self._metrics = metrics
+        for outcome in (_ANSWERED, _UNANSWERED):
+            metrics.probes.labels(acquirer, outcome)
+        self._refused = metrics.sign_ons_refused.labels(acquirer)
         self._services = {
             _SIGN_ON: self._sign_on,
             _SIGN_OFF: self._sign_off,
@@ -67,6 +76,10 @@ class Network:
             _CUTOVER: self._cut_over,
             _ECHO: self._echo,
         }
+
+    def allow(self, sign_ons_a_minute: int) -> None:
+        """Take so many sign-ons from now on."""
+        self._sign_ons.allow(sign_ons_a_minute)
 
     async def serve(self, message: Message, session: Session) -> Message:
         """Do what DE 70 asks for and write the 0810. Raises `Malformed`, also for a key change without a key."""
@@ -79,12 +92,16 @@ class Network:
     async def _sign_on(self, message: Message, session: Session) -> Message:
         if not self._sign_ons.take(asyncio.get_running_loop().time()):
             self._metrics.refused.labels(Reason.OVERLOADED).inc()
-            self._metrics.sign_ons_refused.labels(self._acquirer).inc()
+            self._refused.inc()
             return refusal_of(message, Reason.OVERLOADED)
+        if not session.signed_on:
+            logs.event("signed on", acquirer=self._acquirer)
         session.signed_on = True
         return refusal_of(message, Reason.APPROVED)
 
     async def _sign_off(self, message: Message, session: Session) -> Message:
+        if session.signed_on:
+            logs.event("signed off", acquirer=self._acquirer)
         session.signed_on = False
         return refusal_of(message, Reason.APPROVED)
 
@@ -125,7 +142,7 @@ class EchoTests:
 
     def next(self) -> Message:
         """Write the next test. The one before, if nothing has answered it yet, remains unanswered."""
-        self._settle("unanswered")
+        self._settle(_UNANSWERED)
         self._trace = self._trace % TRACE_MAX + 1
         self._is_outstanding = True
         return Message(
@@ -139,7 +156,7 @@ class EchoTests:
         """Tell whether a response is the outstanding test's, which then isn't outstanding any more."""
         if not self._is_outstanding or response.mti != _REPLY or response.trace != f"{self._trace:06}":
             return False
-        self._settle("answered")
+        self._settle(_ANSWERED)
         return True
 
     def _settle(self, outcome: str) -> None:

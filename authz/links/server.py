@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from authz.links.connection import Connection
-from authz.links.link import Link
+from authz.links.connection import CLOSED_BECAUSE, DROPPED_BECAUSE, Connection
+from authz.links.link import Link, Terms
 from authz.links.tls import CLOSE_MAX_S, HANDSHAKE_MAX_S, Tls, failure_of
 
 CONNECTIONS_PER_ADDRESS_MAX = 1_024
@@ -18,6 +18,10 @@ DRAIN_MAX_S = 5
 """What is unanswered then has been promised nothing; with the engine's own end it stays below the 10 s of a stop."""
 KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
 """Two minutes after it was last heard of (seconds, seconds, times), a host that vanished is taken for dead."""
+
+
+TURNED_AWAY_BECAUSE = ("too_many_connections", "stopping", "client_name_wrong")
+"""Why a connection isn't taken."""
 
 
 class LinkServer:
@@ -38,24 +42,49 @@ class LinkServer:
         self._serving: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
         self._by_address: Counter[str] = Counter()
-        self._open = link.metrics.connections.labels(link.terms.acquirer)
+        self._expose()
+
+    def _expose(self) -> None:
+        """Have metrics that can be read at any time be read when they are asked for, and the others begin at 0."""
+        metrics, acquirer = self.link.metrics, self.link.terms.acquirer
+        metrics.connections.labels(acquirer).set_function(self._by_address.total)
+        metrics.signed_on.labels(acquirer).set_function(lambda: sum(one.is_signed_on for one in self._connections))
+        for why in DROPPED_BECAUSE:
+            metrics.frames_dropped.labels(acquirer, why)
+        for why in (*CLOSED_BECAUSE, *TURNED_AWAY_BECAUSE):
+            metrics.links_closed.labels(acquirer, why)
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 picks a free one. Raises `OSError` where that can't be."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listening = socket.create_server((host, port), family=family, backlog=BACKLOG_MAX)
-        self._listening.setblocking(False)
-        _set_options(self._listening)
-        self.port = self._listening.getsockname()[1]
-        self._accepting = asyncio.create_task(self._accept(self._listening))
+        self.begin(listening_at(host, port))
+
+    def begin(self, listening: socket.socket) -> None:
+        """Accept the connections that come by a socket that listens."""
+        self._listening = listening
+        self.port = listening.getsockname()[1]
+        self._accepting = asyncio.create_task(self._accept(listening))
+
+    def change(self, terms: Terms, tls: Tls | None) -> None:
+        """Go by other terms from now on, over every connection; those to come are secured by `tls`."""
+        self.link.change(terms)
+        self._tls = tls
+        for connection in self._connections:
+            connection.watch()
+
+    async def hand_over(self) -> socket.socket:
+        """Accept no more connections, and give the socket away: those that come by it wait there for whoever begins."""
+        assert self._listening is not None, "it has begun"
+        assert self._accepting is not None, "it has begun"
+        self._accepting.cancel()
+        await asyncio.wait([self._accepting])
+        listening, self._listening, self._accepting = self._listening, None, None
+        return listening
 
     async def stop(self) -> None:
         """Take no new connection and no new request; answer what is in flight, then close. Ends in `DRAIN_MAX_S`."""
         self._stopping = True
-        if self._accepting is not None and self._listening is not None:
-            self._accepting.cancel()
-            await asyncio.wait([self._accepting])
-            self._listening.close()
+        if self._listening is not None:
+            (await self.hand_over()).close()
         await asyncio.gather(*(connection.drain(DRAIN_MAX_S) for connection in self._connections))
         for serving in self._serving:  # handshakes, and what couldn't be drained
             serving.cancel()
@@ -81,11 +110,9 @@ class LinkServer:
                 self._turn_away("too_many_connections")
                 return
             self._by_address[address] += 1
-            self._open.inc()
             try:
                 await self._connect(accepted)
             finally:
-                self._open.dec()
                 self._by_address[address] -= 1
                 if not self._by_address[address]:
                     del self._by_address[address]
@@ -118,6 +145,15 @@ class LinkServer:
     def _turn_away(self, why: str) -> None:
         self.link.metrics.links_closed.labels(self.link.terms.acquirer, why).inc()
         self._log("link closed", acquirer=self.link.terms.acquirer, why=why)
+
+
+def listening_at(host: str, port: int) -> socket.socket:
+    """Open a socket that listens; port 0 picks a free one. Raises `OSError` where that can't be."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family, backlog=BACKLOG_MAX)
+    listening.setblocking(False)
+    _set_options(listening)
+    return listening
 
 
 def _set_options(listening: socket.socket) -> None:
