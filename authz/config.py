@@ -1,82 +1,42 @@
 """What an authorizer is told when it starts: its links, its keys and where its database is. One TOML file.
 
 Every key stands there sealed under the master key, as `authz keys seal` and `authz keys generate` print it; the file
-is its owner's alone to read (0600). Only with --demo may keys stand in clear, in hexadecimal, and then
-`[vault] key = "…"` may stand for both of the vault's.
-
-[master]
-file = "master.key"            # beside this file; or --master-key-file, or AUTHZ_MASTER_KEY in the environment
-
-[vault]
-token = "sealed:…"             # names cards, in the vault and in every record: for good
-keys = ["sealed:…"]            # seal cards: the newest first; older ones still open
-
-[issuer_keys]
-pvk = "sealed:…"               # pvk, cvk, imk_ac and bdk may be lists too
-pvki = 1                       # the index of the pvk; where that is a list, a list
-cvk = "sealed:…"
-imk_ac = "sealed:…"
-bdk = "sealed:…"
-
-[anchors]                      # heads of the ledger are signed into a file outside the database
-file = "anchors.jsonl"         # best on another disk
-key = "anchors.pem"            # `ledger keypair` makes it; its owner's alone to read (0600)
-
-[production]                   # files of new cards and of their PINs, each encrypted to whoever makes them
-folder = "production"          # its owner's alone (0700)
-cards_recipient = "age1…"      # the embosser's public key (age, X25519)
-pins_recipient = "age1…"       # the PIN printer's: another one
-
-[api]                          # issuing over HTTP
-issuer_token_sha256 = "…"      # of the issuer's first token, in hexadecimal: with it the others are granted
-requests_a_second = 20         # of each token; a hundred at once
-orders_a_minute = 10           # of each token: lists of beneficiaries
-
-[mail]                         # alerts by e-mail; without it there are none
-host = "smtp.example.org"
-sender = "cards@example.org"
-link = "https://cards.example.org/"   # where letters send people to
-port = 587                     # from here on: what holds where the file says nothing, but for user and password
-tls = "starttls"               # "tls": from the first byte; "none": for a server on this machine
-user = "cards"
-password_file = "mail.password"       # its owner's alone to read (0600)
-authority = "mail-ca.pem"      # trusted in place of the system's authorities
-
-[[link]]
-acquirer = "970002"
-port = 5002
-zpk = "sealed:…"
-zak = "sealed:…"
-zmk = "sealed:…"
-deadline_s = 5                 # from here on: what holds where the file says nothing
-idle_probe_s = 60              # 0: the engine sends no echo tests
-in_flight_max = 1024           # over all of the link's connections
-sign_ons_a_minute = 60         # over all of the link's connections
-host = "127.0.0.1"             # one that others reach needs a certificate, or plaintext = true
-
-A link with TLS has these too. Files stand beside this one, in PEM; the key's is its owner's alone to read (0600).
-
-certificate = "server.pem"
-certificate_key = "server.key"
-client_ca = "acquirer-ca.pem"             # clients need a certificate of this authority's
-client_name = "host.acquirer.example"     # that bears this name
+is its owner's alone to read (0600). Only with --demo may keys stand in clear, in hexadecimal. What else may stand
+there is in docs/configuration.md. What the environment says prevails (`authz.config_environment`).
 """
 
+import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct, structs
+from msgspec import Struct, structs
 
+from authz.config_environment import Variable, overlaid
+from authz.config_faults import ConfigInvalid as ConfigInvalid
+from authz.config_faults import Faulty, parsed, toml_of
 from authz.config_links import LinkConfig, LinkTable
+from authz.config_tables import (
+    AnchorTable,
+    IssuerKeysTable,
+    MasterTable,
+    ProductionTable,
+    Tables,
+    VaultTable,
+    keys_of,
+)
+from authz.config_tables import ApiSettings as ApiSettings
+from authz.config_tables import HttpTable as HttpTable  # for all who make configurations
+from authz.decision.programme import Programme
 from authz.issuing.cardfiles import CardRecipients, RecipientInvalid
-from authz.issuing.outbox.settings import MailSettings, MailTable, MailUnusable
+from authz.issuing.outbox.settings import MailSettings, MailUnusable
 from authz.links.tls import TlsUnusable
-from authz.security.keys import IssuerKeys, KeyMalformed, KeyOpener, VaultKey, VaultKeys, hexadecimal, masked
+from authz.programmes import ProgrammeInvalid
+from authz.security.keys import IssuerKeys, KeyMalformed, KeyOpener, VaultKey, VaultKeys, hexadecimal
 from authz.security.master import (
     MARK,
     KeyFileRefused,
@@ -94,16 +54,13 @@ from ledger.signing import KeyUnusable, Signer
 ISSUER, VAULT = "issuer", "vault"
 """Owners of keys, beside the links: each of those is its acquirer's id."""
 
+T = TypeVar("T")
 _Opener: TypeAlias = Callable[[str, str, str], bytes]
 """Makes a key of its owner, its name and its text in the file."""
 
 
 class KeyInClear(SecurityError):
     """A key isn't sealed: the message says which, and how it is."""
-
-
-class ConfigInvalid(Exception):
-    """The configuration can't be used: the message says which file and what in it."""
 
 
 class AnchorSettings(Struct, frozen=True):
@@ -120,14 +77,6 @@ class ProductionSettings(Struct, frozen=True):
     recipients: CardRecipients
 
 
-class ApiSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Issuing over HTTP: the SHA-256 of the issuer's first token (None: it has none), and what each token may ask."""
-
-    issuer_token_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
-    requests_a_second: Annotated[float, Meta(gt=0)] = 20
-    orders_a_minute: Annotated[float, Meta(gt=0)] = 10
-
-
 class Config(Struct, frozen=True):
     """All of it. Its repr shows no key. `master` is the check value of the master key, where there is one."""
 
@@ -141,6 +90,14 @@ class Config(Struct, frozen=True):
     production: ProductionSettings | None = None
     api: ApiSettings = ApiSettings()
     mail: MailSettings | None = None
+    database: str | None = None
+    programmes: tuple[Programme, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Config({', '.join(link.terms.acquirer for link in self.links)})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("links", self.links)]
 
     def every_key(self) -> Iterator[tuple[str, str, bytes]]:
         """Go through all keys, by owner and name; of those with one name, the newest first."""
@@ -152,68 +109,49 @@ class Config(Struct, frozen=True):
         return ((owner, name, key) for owner, keys in owners for name, key in keys.each())
 
 
-class _MasterTable(Struct, frozen=True, forbid_unknown_fields=True):
-    file: str
-
-
-class _VaultTable(Struct, frozen=True, forbid_unknown_fields=True):
-    token: str | None = None
-    keys: tuple[str, ...] = ()
-    key: str | None = None
-
-    def __repr__(self) -> str:
-        return "_VaultTable(…)"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return []
-
-
-class _AnchorTable(Struct, frozen=True, forbid_unknown_fields=True):
-    file: str
-    key: str
-
-
-class _ProductionTable(Struct, frozen=True, forbid_unknown_fields=True):
-    folder: str
-    cards_recipient: str
-    pins_recipient: str
-
-
-class HttpTable(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where HTTP is served."""
-
-    host: str = "127.0.0.1"
-    port: int = 0
-
-
-class _File(Struct, frozen=True, forbid_unknown_fields=True):
-    link: tuple[LinkTable, ...]
-    issuer_keys: dict[str, str | int | tuple[str | int, ...]]
-    vault: _VaultTable
-    http: HttpTable = HttpTable()
-    master: _MasterTable | None = None
-    anchors: _AnchorTable | None = None
-    production: _ProductionTable | None = None
-    api: ApiSettings = ApiSettings()
-    mail: MailTable | None = None
-
-    def __repr__(self) -> str:
-        return "_File(…)"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return []
-
-
 def read(path: Path, master_key_file: Path | None = None, *, demo: bool = False) -> Config:
     """Read a configuration file; `master_key_file` prevails over the one that it names. Raises `ConfigInvalid`.
 
     `demo` takes published test keys, in clear and from a file that anybody may read.
     """
     with _naming(path):
-        file = _parsed(path.read_bytes() if demo else read_private(path))
+        file = said(path, demo=demo).tables
         master = _master_of(path, file, master_key_file)
         config = _config(file, _opening(master, demo=demo), path.parent)
     return structs.replace(config, master=None if master is None else master.check_value)
+
+
+def findings(path: Path, master_key_file: Path | None = None, *, demo: bool = False) -> list[str]:
+    """Look for all that is wrong with a configuration file and with the files that it names; empty: it is sound.
+
+    Of a text that has faults, only those are found: what it names is looked at when it has none.
+    """
+    found: list[str] = []
+
+    def tried(part: Callable[[], T]) -> T | None:
+        try:
+            with _naming(path):
+                return part()
+        except ConfigInvalid as error:
+            found.extend(error.faults)
+            return None
+
+    together = tried(lambda: said(path, demo=demo))
+    if together is None:
+        return found
+    file, folder = together.tables, path.parent
+    opened = _opening(tried(lambda: _master_of(path, file, master_key_file)), demo=demo)
+    for link in file.link:
+        tried(partial(link.config, partial(opened, link.acquirer), folder))
+    tried(lambda: IssuerKeys.from_table(keys_of(file.issuer_keys), partial(opened, ISSUER)))
+    tried(lambda: _vault(file.vault, partial(opened, VAULT)))
+    tried(lambda: _anchors(file.anchors, folder))
+    tried(lambda: _production(file.production, folder))
+    tried(lambda: None if file.mail is None else file.mail.settings(folder))
+    tried(lambda: _programmes(file, folder))
+    if not file.link:
+        found.append("no [[link]]: nobody could send a payment")
+    return list(dict.fromkeys(found))
 
 
 def master_of(path: Path | None, master_key_file: Path | None) -> Master:
@@ -222,7 +160,7 @@ def master_of(path: Path | None, master_key_file: Path | None) -> Master:
         master = find_master(master_key_file)
     else:
         with _naming(path):
-            master = _master_of(path, _parsed(read_private(path)), master_key_file)
+            master = _master_of(path, said(path).tables, master_key_file)
     if master is None:
         raise MasterMissing(MasterMissing.__doc__)
     return master
@@ -237,7 +175,7 @@ def rewrap(path: Path, new_file: Path, master_key_file: Path | None = None) -> i
     new = read_master(new_file)
     with _naming(path):
         text = read_private(path).decode()
-        file = _parsed(text.encode())
+        file = parsed(toml_of(text.encode()))
         opened, anew = _opening(_master_of(path, file, master_key_file), demo=False), dict[str, str]()
 
         def opened_and_sealed(owner: str, name: str, sealed: str) -> bytes:
@@ -250,17 +188,60 @@ def rewrap(path: Path, new_file: Path, master_key_file: Path | None = None) -> i
             text = text.replace(sealed, fresh)
         if file.master is not None:
             text = _with_master(text, file.master.file, str(new_file.absolute()))
-        written = _parsed(text.encode())
-        if written.master != (file.master and _MasterTable(str(new_file.absolute()))):
+        written = parsed(toml_of(text.encode()))
+        if written.master != (file.master and MasterTable(str(new_file.absolute()))):
             raise ConfigInvalid(f"{path}: [master] file can't be found to be changed: write it as a plain string")
         assert list(_config(written, _opening(new, demo=False), path.parent).every_key()) == before
         replace_private(path.resolve(), text)
     return len(anew)
 
 
-def make(links: tuple[LinkTable, ...], issuer_keys: Mapping[str, str], vault_key: str, http: HttpTable) -> Config:
-    """Make a configuration of keys in clear. Raises `SecurityError` and `DialectUnreadable`."""
-    return _config(_File(links, dict(issuer_keys), _VaultTable(key=vault_key), http), _opening(None, demo=True))
+def make(
+    links: tuple[LinkTable, ...],
+    issuer_keys: Mapping[str, str],
+    vault_key: str,
+    http: HttpTable,
+    environment: Mapping[str, str] | None = None,
+) -> Config:
+    """Make a configuration of keys in clear. Raises `SecurityError`, `DialectUnreadable` and `ConfigInvalid`."""
+    keys = msgspec.convert(dict(issuer_keys), IssuerKeysTable)
+    file = Tables(links, keys, VaultTable(key=vault_key), http)
+    if environment:
+        with _naming(Path("demo.toml")):
+            file = parsed(overlaid(_written(file), environment)[0])
+    return _config(file, _opening(None, demo=True))
+
+
+def _written(value: Any) -> Any:
+    """Turn tables into what a file says that has them: TOML has no word for what isn't set."""
+    match value:
+        case Struct():
+            return {name: _written(one) for name, one in structs.asdict(value).items() if one is not None}
+        case tuple():
+            return [_written(one) for one in value]
+        case _:
+            return value
+
+
+class Said(Struct, frozen=True):
+    """What file and environment say together: `written` as the file has it, `variables` by their names."""
+
+    tables: Tables
+    written: dict[str, Any]
+    variables: dict[str, Variable]
+
+    def __repr__(self) -> str:
+        return "Said(…)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return []
+
+
+def said(path: Path, environment: Mapping[str, str] = os.environ, *, demo: bool = False) -> Said:
+    """Read a file, and what the environment says in place of it. Raises `Faulty`, `OSError`, `KeyFileRefused`."""
+    written = toml_of(path.read_bytes() if demo else read_private(path))
+    over, variables = overlaid(written, environment)
+    return Said(parsed(over), written, variables)
 
 
 @contextmanager
@@ -269,22 +250,25 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConfigInvalid(f"{path}: {error.strerror}") from None
+        raise ConfigInvalid(f"{path}: {error.strerror}", [str(error.strerror)]) from None
     except UnicodeDecodeError:
-        raise ConfigInvalid(f"{path}: it isn't UTF-8") from None
+        raise ConfigInvalid(f"{path}: it isn't UTF-8", ["it isn't UTF-8"]) from None
     except (KeyFileRefused, KeyUnusable, MailUnusable, TlsUnusable) as error:
         raise ConfigInvalid(str(error)) from None
-    except msgspec.DecodeError as error:
-        raise ConfigInvalid(f"{path}: {masked(str(error))}") from None
+    except Faulty as error:
+        raise ConfigInvalid(f"{path}: {_in_one_line(error.faults, path)}", error.faults) from None
+    except ProgrammeInvalid as error:
+        raise ConfigInvalid(str(error)) from None
     except (SecurityError, DialectUnreadable, RecipientInvalid) as error:
-        raise ConfigInvalid(f"{path}: {error}") from None
+        raise ConfigInvalid(f"{path}: {error}", [str(error)]) from None
 
 
-def _parsed(text: bytes) -> _File:
-    return msgspec.toml.decode(text, type=_File)
+def _in_one_line(faults: Sequence[str], path: Path) -> str:
+    first, *others = faults
+    return first if not others else f"{first}; and {len(others)} more: see authz config check {path}"
 
 
-def _master_of(path: Path, file: _File, master_key_file: Path | None) -> Master | None:
+def _master_of(path: Path, file: Tables, master_key_file: Path | None) -> Master | None:
     """Read the master key; a file that the configuration names stands beside it."""
     named = None if file.master is None else path.parent / file.master.file
     return find_master(master_key_file or named)
@@ -306,7 +290,7 @@ def _opening(master: Master | None, *, demo: bool) -> _Opener:
     return opened
 
 
-def _vault(table: _VaultTable, opened: KeyOpener) -> VaultKeys | VaultKey:
+def _vault(table: VaultTable, opened: KeyOpener) -> VaultKeys | VaultKey:
     if table.key is None:
         present = {} if table.token is None else {"token": table.token}
         return VaultKeys.from_table({**present, "keys": table.keys}, opened)
@@ -315,7 +299,7 @@ def _vault(table: _VaultTable, opened: KeyOpener) -> VaultKeys | VaultKey:
     return VaultKey.from_table({"master": table.key}, opened)
 
 
-def _anchors(table: _AnchorTable | None, folder: Path) -> AnchorSettings | None:
+def _anchors(table: AnchorTable | None, folder: Path) -> AnchorSettings | None:
     """Find the files of the anchors, and make sure that the key can be used. Raises `KeyUnusable`."""
     if table is None:
         return None
@@ -324,11 +308,20 @@ def _anchors(table: _AnchorTable | None, folder: Path) -> AnchorSettings | None:
     return settings
 
 
-def _production(table: _ProductionTable | None, folder: Path) -> ProductionSettings | None:
+def _production(table: ProductionTable | None, folder: Path) -> ProductionSettings | None:
     """Find the folder of production files. Raises `RecipientInvalid`."""
     if table is None:
         return None
     return ProductionSettings(folder / table.folder, CardRecipients(table.cards_recipient, table.pins_recipient))
+
+
+def _programmes(file: Tables, folder: Path) -> tuple[Programme, ...]:
+    """Read the programmes' files. Raises `ProgrammeInvalid`."""
+    programmes = tuple(table.programme(folder) for table in file.programme)
+    ids = [programme.id for programme in programmes]
+    for twice in sorted({one for one in ids if ids.count(one) > 1}):
+        raise ProgrammeInvalid(f"two [[programme]] are {twice}: take one of them out")
+    return programmes
 
 
 def _with_master(text: str, old: str, new: str) -> str:
@@ -337,14 +330,15 @@ def _with_master(text: str, old: str, new: str) -> str:
     return re.sub(rf"""(\bfile\s*=\s*)(["']){re.escape(old)}\2""", lambda found: found[1] + quoted, text)
 
 
-def _config(file: _File, opened: _Opener, folder: Path = Path()) -> Config:
+def _config(file: Tables, opened: _Opener, folder: Path = Path()) -> Config:
     """Turn the file's texts into keys, terms and dialects; `folder` is where the files that it names stand.
 
-    Raises `SecurityError`, `DialectUnreadable`, `KeyUnusable`, `MailUnusable`, `TlsUnusable` and `RecipientInvalid`.
+    Raises `SecurityError`, `DialectUnreadable`, `KeyUnusable`, `MailUnusable`, `TlsUnusable`, `ProgrammeInvalid` and
+    `RecipientInvalid`.
     """
     return Config(
         links=tuple(link.config(partial(opened, link.acquirer), folder) for link in file.link),
-        issuer=IssuerKeys.from_table(file.issuer_keys, partial(opened, ISSUER)),
+        issuer=IssuerKeys.from_table(keys_of(file.issuer_keys), partial(opened, ISSUER)),
         vault=_vault(file.vault, partial(opened, VAULT)),
         http_host=file.http.host,
         http_port=file.http.port,
@@ -352,4 +346,6 @@ def _config(file: _File, opened: _Opener, folder: Path = Path()) -> Config:
         production=_production(file.production, folder),
         api=file.api,
         mail=None if file.mail is None else file.mail.settings(folder),
+        database=file.database.url,
+        programmes=_programmes(file, folder),
     )

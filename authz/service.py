@@ -2,26 +2,27 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
-
-import msgspec
 
 from authz import demo_data, logs
 from authz.clock import Now, SimulatedClock
 from authz.collector import spare_the_collector
 from authz.config import AnchorSettings, Config
+from authz.config_links import LinkConfig
 from authz.decision.commands import AdoptProgramme
 from authz.decision.issuing.states import Role
 from authz.decision.programme import Programme
 from authz.decision.reference import programme_passbook
 from authz.decision.refused import Refused
 from authz.demo_accounts import DemoAccounts
+from authz.engine import schema
 from authz.engine.anchoring import Anchoring
 from authz.engine.cards import Cards
 from authz.engine.engine import Engine
 from authz.engine.limits import Limits
+from authz.engine.passbooks import decode_state
 from authz.engine.vault import PostgresVault
 from authz.engine.zone_keys import PostgresZoneKeys
 from authz.http import HttpServer, application
@@ -31,15 +32,16 @@ from authz.issuing.desks import Issuing, open_desks
 from authz.issuing.issuer import Issuer
 from authz.issuing.outbox.outbox import Outbox
 from authz.issuing.production import Production
+from authz.lifesigns import BeatingStore
+from authz.link_records import record_links
 from authz.links.link import Link
 from authz.links.server import LinkServer
 from authz.metrics import Metrics
+from authz.open_links import Changes, LinkNotOpened, OpenLinks, Zones
 from authz.programmes import SHIPPED, shipped
-from authz.security.module import SecurityError
-from authz.security.software import SoftwareSecurityModule
+from authz.security.module import ImportedKey, SecurityError
 from authz.wire.codec import Codec
 from ledger.anchors import AnchorFile
-from ledger.postgres import PostgresStore
 from ledger.signing import Signer
 from ledger.store import LedgerError, Unavailable
 from ledger.values import Partition, Seq
@@ -55,14 +57,12 @@ class NotStarted(Exception):
 class Service:
     """An authorizer over one ledger. Made by `running`."""
 
-    def __init__(self, config: Config, url: str, store: PostgresStore, partitions: list[Partition], now: Now) -> None:
+    def __init__(self, config: Config, url: str, store: BeatingStore, partitions: list[Partition], now: Now) -> None:
         self.metrics = Metrics()
         self.now = now
         self.store = store
         self.partitions = partitions
-        self.security = SoftwareSecurityModule(
-            config.issuer, {link.terms.acquirer: link.keys for link in config.links}, config.vault
-        )
+        self.security = Zones(config.issuer, {link.terms.acquirer: link.keys for link in config.links}, config.vault)
         self.vault = PostgresVault(url, store.primary)
         self.cards = Cards(self.vault, self.security)
         self.zone_keys = PostgresZoneKeys(url, store.primary)
@@ -76,16 +76,9 @@ class Service:
             logs.warning,
             Limits(requests_max=max(Limits().requests_max, sum(link.terms.in_flight_max for link in config.links))),
             self.zone_keys,
-            max(shipped(name).holds.days for name in SHIPPED),
+            max(programme.holds.days for programme in _programmes(config)),
         )
-        self.links = [
-            LinkServer(
-                Link(link.terms, Codec(link.dialect), self.engine, self.security, now, self.metrics),
-                logs.warning,
-                link.tls,
-            )
-            for link in config.links
-        ]
+        self._open_links = OpenLinks(self._link_server, config.links)
         self.contacts = PostgresContacts(url, self.security, store.primary)
         self.issuing = self._issuing(config)
         limits = RequestLimits(config.api.requests_a_second, config.api.orders_a_minute)
@@ -97,6 +90,27 @@ class Service:
         self._config = config
         self._anchoring = _anchoring(config.anchors, self.engine, now, self.metrics)
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def links(self) -> list[LinkServer]:
+        """The links' servers, in the order of the configuration."""
+        return self._open_links.servers
+
+    def _link_server(self, link: LinkConfig) -> LinkServer:
+        """Make what serves a link."""
+        answering = Link(link.terms, Codec(link.dialect), self.engine, self.security, self.now, self.metrics)
+        return LinkServer(answering, logs.warning, link.tls)
+
+    @property
+    def lives(self) -> bool:
+        """Tell whether the ledger has lately been heard of in every partition that is written here."""
+        return self.store.hears(self.engine.acknowledged())
+
+    @property
+    def status(self) -> str:
+        """Say in a line what it does."""
+        links = ", ".join(server.link.terms.acquirer for server in self.links)
+        return "; ".join(self.engine.unready()) or f"authorizing over the links {links}"
 
     def _issuing(self, config: Config) -> Issuing:
         issuer = Issuer(self.engine, self.store, self.cards, self.security, self.contacts, self.now)
@@ -151,6 +165,7 @@ class Service:
     async def _put_in_place(self, *, demo: bool) -> None:
         """Enter what payments rest on, where the ledger doesn't have it yet. Raises `NotStarted` and `LedgerError`."""
         await self.adopt_programmes()
+        await self.record_links()
         if demo:
             await self.load_demo()
             await self.engine.age_lots()
@@ -158,18 +173,21 @@ class Service:
         self.issuing.keep_up()
 
     async def adopt_programmes(self) -> None:
-        """Put the shipped programmes in force, where they aren't what the ledger has. Raises `NotStarted`."""
-        for name in SHIPPED:
-            programme = shipped(name)
-            book = programme_passbook(name)
+        """Put the programmes in force, where they aren't what the ledger has. Raises `NotStarted`."""
+        for programme in _programmes(self._config):
+            name, book = programme.id, programme_passbook(programme.id)
             for partition in self.partitions:
                 line = (await self.store.newest(partition, [book])).get(book)
-                if line is None or msgspec.json.decode(line.position, type=Programme) != programme:
+                if line is None or decode_state(book, line.position) != programme:
                     key = f"programme {name} after {line.seq if line else 0}"
                     reply = await self.engine.administer(AdoptProgramme(programme), key)
                     if not reply.reason.approves:
                         raise NotStarted(f"programme {name} could not be put in force: {reply.reason}; start again")
                     break
+
+    async def record_links(self) -> None:
+        """Have the journal say which links are open. Raises `LedgerError`."""
+        await record_links(self.engine, self.store, self.partitions, self._open_links.configs.values())
 
     async def _require_keys(self) -> None:
         """See to it that the keys that key changes gave to links can be used. Raises `NotStarted`."""
@@ -196,24 +214,69 @@ class Service:
 
     async def _listen(self) -> None:
         """Open the ports. Raises `NotStarted`."""
-        for server, link in zip(self.links, self._config.links, strict=True):
-            with _port_in_use(link.port):
-                await server.start(link.host, link.port)
+        try:
+            await self._open_links.listen()
+        except LinkNotOpened as error:
+            raise NotStarted(str(error)) from None
         with _port_in_use(self._config.http_port):
             self.http_port = await self.http.start()
+        ports = " ".join(f"{server.link.terms.acquirer}:{server.port}" for server in self.links)
+        logs.event("listening", links=ports, http=self.http_port)
+
+    async def reload(self, config: Config) -> Changes:
+        """Take keys, links and programmes from a configuration, while payments go on.
+
+        The rest of it holds from the next start. Raises `LinkNotOpened`, `SecurityError` and `LedgerError`: then
+        nothing has changed. Raises `NotStarted` where all is changed but the programmes.
+        """
+        kept = await self.zone_keys.all()
+        known = self._open_links.configs
+        added = [link for link in config.links if link.terms.acquirer not in known]
+        try:
+            for link in added:
+                self.security.open_zone(link.terms.acquirer, link.keys)
+                await self._restore(link, kept)
+            changes = await self._open_links.change(
+                config.links, lambda: self.security.change_keys(config.issuer, config.vault)
+            )
+        except BaseException:
+            for link in added:
+                self.security.close_zone(link.terms.acquirer)
+            raise
+        for link in config.links:
+            usages = [key.usage for acquirer, key in kept if acquirer == link.terms.acquirer]
+            self.security.change_zone(link.terms.acquirer, link.keys, usages)
+        for acquirer in changes.removed:
+            self.security.close_zone(acquirer)
+        self._config = config
+        if not self.engine.unready():
+            try:
+                await self.adopt_programmes()
+                await self.record_links()
+            except LedgerError as error:
+                raise NotStarted(f"{error}; send SIGHUP again") from None
+        return changes
+
+    async def _restore(self, link: LinkConfig, kept: Sequence[tuple[str, ImportedKey]]) -> None:
+        """Bring the keys back into use that a link was given by key changes. Raises `SecurityError`."""
+        for acquirer, key in kept:
+            if acquirer == link.terms.acquirer:
+                await self.security.restore_key(acquirer, key)
 
     async def stop(self) -> None:
         """Answer what is in flight, and let go of everything."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(server.stop() for server in self.links), self.http.stop())
+        await asyncio.gather(self._open_links.stop(), self.http.stop())
+        logs.event("drained")
         if self._anchoring is not None:
             await self._anchoring.finish()
         await self.engine.stop()
         await self.vault.close()
         await self.contacts.close()
         await self.zone_keys.close()
+        logs.event("stopped")
 
 
 def _anchoring(settings: AnchorSettings | None, engine: Engine, now: Now, metrics: Metrics) -> Anchoring | None:
@@ -250,13 +313,18 @@ def _port_in_use(port: int) -> Iterator[None]:
         raise NotStarted(f"port {port} can't be used: {error.strerror}; choose another") from None
 
 
-async def _open(url: str) -> tuple[PostgresStore, list[Partition]]:
+def _programmes(config: Config) -> list[Programme]:
+    """Give the programmes that come along, each in the version of the configuration where that has one."""
+    own = {programme.id: programme for programme in config.programmes}
+    return [own.pop(name) if name in own else shipped(name) for name in SHIPPED] + list(own.values())
+
+
+async def _open(url: str) -> tuple[BeatingStore, list[Partition]]:
     """Open the ledger, waiting while its database can't be reached."""
     said = False
     while True:
         try:
-            store = await PostgresStore.open(url)
-            return store, list(await store.partitions())
+            return await _opened(url)
         except Unavailable as error:
             if not said:
                 logs.warning("waiting for the database", why=str(error))
@@ -264,3 +332,11 @@ async def _open(url: str) -> tuple[PostgresStore, list[Partition]]:
         except LedgerError as error:
             raise NotStarted(str(error)) from None
         await asyncio.sleep(RETRY_EVERY_S)
+
+
+async def _opened(url: str) -> tuple[BeatingStore, list[Partition]]:
+    """Open the ledger, and see that this program can run on its schemas."""
+    store = await BeatingStore.open(url)
+    partitions = list(await store.partitions())
+    await schema.require_version(store.primary)
+    return store, partitions

@@ -29,6 +29,7 @@ from authz.decision.commands import (
     SealRange,
     StopCard,
 )
+from authz.decision.configuration import ConfigureLink
 from authz.decision.evidence import Facts
 from authz.decision.issuing import holder_cards
 from authz.decision.issuing.commands import Issuing
@@ -94,6 +95,8 @@ def administer(command: Administration, facts: Facts) -> Outcome:
         case ChangeKey(acquirer, usage, check_value):
             known = facts.own.check_values if isinstance(facts.own, LinkKeys) else {}
             return _written(link_passbook(acquirer), LinkKeys(dict(sorted({**known, usage: check_value}.items()))))
+        case ConfigureLink(link):
+            return _written(command.holder, link)
         case Enrol():
             return _written(command.holder, holders.enrol(command, facts.position))
         case Issuing():

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
+from authz.decision.configuration import ConfigureLink
 from authz.decision.issuing.commands import IssuingCommand
 from authz.decision.position import CardId as CardId  # where cards are, for all who speak of them
 from authz.decision.programme import Programme
@@ -345,6 +346,7 @@ Administration = (
     | SealRange
     | CutOver
     | ChangeKey
+    | ConfigureLink
     | IssuingCommand
 )
 """What comes from the issuer, from an acquirer's host about its link, or is due by the date."""

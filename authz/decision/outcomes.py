@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from authz.decision.configuration import LinkInForce
 from authz.decision.issuing.states import IssuingState
 from authz.decision.position import Position
 from authz.decision.programme import Programme
@@ -95,7 +96,19 @@ class Reply(Struct, frozen=True, omit_defaults=True, gc=False):
     low: bool = False
 
 
-State = Position | Merchant | Employer | Programme | BusinessDay | LinkKeys | Swept | Walked | Manifest | IssuingState
+State = (
+    Position
+    | Merchant
+    | Employer
+    | Programme
+    | BusinessDay
+    | LinkKeys
+    | LinkInForce
+    | Swept
+    | Walked
+    | Manifest
+    | IssuingState
+)
 """What a passbook's line can say."""
 
 

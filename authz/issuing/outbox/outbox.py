@@ -163,7 +163,7 @@ class Outbox:
                 self._count("deferred")
                 raise ServerDown
         self._count("refused")
-        logs.warning("a letter was refused", code=refused.code, partition=self._partition, seq=told.event.seq)
+        logs.warning("a letter was refused", code=refused.code, trace=logs.trace(self._partition, told.event.seq))
 
     def _count(self, outcome: str) -> None:
         self._letters.labels(outcome).inc()
