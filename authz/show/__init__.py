@@ -1,0 +1,1 @@
+"""`authz show`: the whole story of one payment, out of the ledger alone."""
