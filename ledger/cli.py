@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from cyclopts import App, CycloptsError
 
@@ -52,7 +53,8 @@ for name, where, what in (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `ledger` and return its exit code. As a program of its own, it lets payments on its machine go first."""
     if arguments is None:
-        os.nice(NICENESS)
+        with suppress(PermissionError):  # where a hardened system forbids it
+            os.nice(NICENESS)
     try:
         code = app(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()

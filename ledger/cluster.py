@@ -29,6 +29,8 @@ LOCK_TIMEOUT_S = 180
 """As long as another process may take to make and start a cluster."""
 POLL_S = 0.02
 
+_DISK = re.compile("No space left on device|Disk quota exceeded|Read-only file system|File too large")
+
 
 class EmbeddedError(Exception):
     """The embedded PostgreSQL can't be used."""
@@ -114,12 +116,15 @@ def make(data: Path, account: ServerAccount, bin_folder: Path, *, sync: bool) ->
 def last_line(text: str) -> str:
     r"""Return the last line of a server's words that tells of an error, or else the last, without time and process.
 
+    What the disk refused prevails: other errors follow from it.
+
     >>> last_line("2026-05-12 10:30:00.000 UTC [7] FATAL:  no room\n2026-05-12 10:30:00.001 UTC [7] LOG:  bye")
     'no room'
     """
     lines = [line.strip() for line in text.splitlines() if line.strip() and "contains errors" not in line]
+    disk = [line for line in lines if _DISK.search(line)]
     telling = [line for line in lines if re.search("FATAL|PANIC|error", line)]
-    last = (telling or lines or ["it left no word why"])[-1]
+    last = (disk or telling or lines or ["it left no word why"])[-1]
     return re.sub(r"^.*?\] (LOG|FATAL|PANIC): +", "", last)
 
 

@@ -22,7 +22,7 @@ from urllib.parse import quote
 import asyncpg
 
 from ledger.account import NoSuchAccount, ServerAccount
-from ledger.binaries import BinariesMissing, binaries
+from ledger.binaries import BinariesMissing, binaries, major_of
 from ledger.cluster import NAME, POLL_S, SUPERUSER, DataFolderUnusable, EmbeddedError, existing, last_line, locked, make
 
 __all__ = ["DATABASE", "SUPERUSER", "DataFolderUnusable", "EmbeddedError", "EmbeddedServer"]
@@ -44,6 +44,7 @@ PORT = 5432
 LOCKS = ("postmaster.pid", f".s.PGSQL.{PORT}.lock")
 """What a server keeps others off its cluster and its socket by."""
 
+_INCOMPATIBLE = "incompatible with server"
 _ENDING = re.compile(r'lock file ".*" already exists|pre-existing shared memory block')
 
 TUNING = {
@@ -83,6 +84,14 @@ class ProgramsUnusable(EmbeddedError):
 
 class ServerNotStarted(EmbeddedError):
     """The server doesn't start: the message ends with the last line of its log."""
+
+
+class ServerForeign(EmbeddedError):
+    """A server that isn't the data folder's own runs on its cluster."""
+
+
+class ServerOfAnotherMajor(EmbeddedError):
+    """The cluster is of another major version of PostgreSQL than the programs."""
 
 
 class ServerNotStopped(EmbeddedError):
@@ -193,8 +202,23 @@ class EmbeddedServer:
                     return
                 why = log.read_text(errors="replace") if log.exists() else done.stderr
                 if time.monotonic() > deadline or not _ENDING.search(why):
-                    raise ServerNotStarted(f"the server of {self.data} doesn't start: {last_line(why)}")
+                    raise self._refusal(why)
                 time.sleep(POLL_S)
+
+    def _refusal(self, why: str) -> EmbeddedError:
+        """Say why the server doesn't start, by the words that it left."""
+        if _INCOMPATIBLE in why:
+            made_by = (self._cluster / "PG_VERSION").read_text().strip()
+            ours = major_of(self.account, self.bin)
+            return ServerOfAnotherMajor(
+                f"{self._cluster} was made by PostgreSQL {made_by}, the programs are of {ours}:"
+                f" name those of {made_by} by --pg-bin, or upgrade it by pg_upgrade (docs/upgrading.md)"
+            )
+        if _ENDING.search(why):
+            return ServerForeign(
+                f"another server runs on {self._cluster} ({last_line(why)}): stop it, or use it by --database"
+            )
+        return ServerNotStarted(f"the server of {self.data} doesn't start: {last_line(why)}")
 
     def _running(self) -> Path | None:
         """Find the socket folder of the server that runs on the cluster, waiting while it is starting up."""

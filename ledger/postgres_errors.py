@@ -6,13 +6,20 @@ from contextlib import contextmanager
 import asyncpg
 
 from ledger import schema
-from ledger.store import Fenced, IdentityTaken, LedgerError, OutcomeUnknown, Unavailable
+from ledger.store import AccessRefused, Fenced, IdentityTaken, LedgerError, OutcomeUnknown, Unavailable
 
 LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """What a lost connection looks like."""
 
 _FENCED = "LF001"
 _SESSION_ENDS = ("FATAL", "PANIC")
+_REFUSED = {
+    "28P01": "the password is wrong",
+    "28000": "this role may not log in from here",
+    "3D000": "there is no such database",
+    "42501": "this role lacks rights on the ledger",
+}
+"""What no waiting mends, by SQLSTATE."""
 
 
 @contextmanager
@@ -35,6 +42,8 @@ def _refusal(error: asyncpg.PostgresError) -> LedgerError:
         return Fenced("another writer has the partition")
     if isinstance(error, asyncpg.UniqueViolationError) and (error.table_name or "").startswith("identity"):
         return IdentityTaken("a record with one of these identities exists")
+    if error.sqlstate in _REFUSED:
+        return AccessRefused(f"the database refuses: {_REFUSED[error.sqlstate]}; check its address (--database)")
     return Unavailable(f"the database refuses (SQLSTATE {error.sqlstate})")
 
 

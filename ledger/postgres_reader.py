@@ -290,7 +290,7 @@ def fence_of(row: asyncpg.Record) -> Fence:
 
 async def _begin(connection: asyncpg.Connection) -> None:
     schema.require_server(connection)
-    schema.require_version(await connection.fetchval(schema.queries()["version"]))
+    await schema.require_admitted(connection)
     await connection.execute("SET transaction_timeout = '5s'")
 
 

@@ -44,7 +44,7 @@ class WriterSession:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_MS / 1_000):
                 schema.require_server(connection)
-                schema.require_version(await connection.fetchval(queries["version"]))
+                await schema.require_admitted(connection)
                 # Frees the fence from a session that is half dead.
                 await connection.execute("SET transaction_timeout = '2s'")
                 await connection.execute(queries["hold_epoch"], partition, lock_of(epoch))

@@ -60,7 +60,7 @@ async def reader(url: str) -> AsyncIterator[asyncpg.Connection]:
     """Connect for reading. Every statement is a transaction of its own, of at most 5 s.
 
     Raises `Unavailable` where the database can't be read, `SchemaTooOld` where it holds no ledger, and what
-    `schema.require_server` and `schema.require_version` raise.
+    `schema.require_server` and `schema.require_admitted` raise.
     """
     schema.require_address(url)
     try:
@@ -70,7 +70,7 @@ async def reader(url: str) -> AsyncIterator[asyncpg.Connection]:
         try:
             schema.require_server(connection)
             await connection.execute(f"SET transaction_timeout = '{TRANSACTION_TIMEOUT_S}s'")
-            schema.require_version(await connection.fetchval("SELECT max(number) FROM ledger.migration"))
+            await schema.require_admitted(connection)
             yield connection
         finally:
             connection.terminate()

@@ -1,4 +1,8 @@
-"""The ledger's schema: numbered SQL files, applied once each and in order by a superuser."""
+"""The ledger's schema: numbered SQL files, applied once each and in order by a superuser.
+
+What a program can run on is a range: from `SCHEMA_MIN` to `schema_max`, and beyond where a newer schema says so
+(`ledger.migrations`).
+"""
 
 import re
 from collections.abc import Mapping
@@ -7,9 +11,21 @@ from importlib.resources import files
 from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
-from msgspec import Struct
 
+from ledger.migrations import (
+    Migration,
+    SchemaInUse,
+    SchemaTooNew,
+    SchemaTooOld,
+    applied_version,
+    apply,
+    in_turn,
+    require_runnable,
+    version_of,
+)
 from ledger.store import RANGE_SIZE, LedgerError
+
+__all__ = ["Migration", "SchemaInUse", "SchemaTooNew", "SchemaTooOld"]
 
 APPLICATION_ROLE = "authz"
 """The role that an authorizer connects as: it can read the ledger, and append to it; nothing else."""
@@ -23,11 +39,13 @@ RECONCILER_ROLE = "reconciler"
 SERVER_VERSION_MIN = 170000
 """`transaction_timeout` and what the guards ask of event triggers came with PostgreSQL 17."""
 
+SCHEMA_MIN = 8
+"""The oldest schema that this program can run on; to be raised when it first uses what a newer file adds."""
+
+APPLIED = "ledger.migration"
+
 PORT = 5432
 PORT_MAX = 65_535
-
-_CREATE_LOCK = 0x6C6564676572
-"""Advisory lock: one `create` at a time in a database."""
 
 
 class AddressInvalid(LedgerError):
@@ -38,27 +56,16 @@ class ServerTooOld(LedgerError):
     """The ledger needs PostgreSQL 17 or later."""
 
 
-class SchemaTooNew(LedgerError):
-    """The database's schema is newer than this program: run the newer program."""
-
-
-class SchemaTooOld(LedgerError):
-    """The database's schema is older than this program, or absent: create it with this program, as a superuser."""
-
-
-class Migration(Struct, frozen=True):
-    """One numbered file."""
-
-    number: int
-    name: str
-    script: str
-
-
 @cache
 def migrations() -> tuple[Migration, ...]:
     """Every numbered file, in order."""
     names = sorted(one.name for one in files("ledger").joinpath("sql").iterdir() if one.name[:4].isdigit())
     return tuple(Migration(int(name[:4]), name, _read(name)) for name in names)
+
+
+def schema_max() -> int:
+    """Return how far this program knows the schema: its newest file."""
+    return migrations()[-1].number
 
 
 @cache
@@ -100,46 +107,36 @@ def require_server(connection: asyncpg.Connection) -> None:
         raise ServerTooOld(f"the server is PostgreSQL {version.major}: the ledger needs 17 or later")
 
 
-def require_version(newest: int | None) -> None:
-    """Raise `SchemaTooNew` or `SchemaTooOld` where the newest applied file isn't this program's newest."""
-    ours = migrations()[-1].number
-    if (newest or 0) > ours:
-        raise SchemaTooNew(f"the schema is at {newest}, this program knows it up to {ours}: run the newer program")
-    if (newest or 0) < ours:
-        raise SchemaTooOld(f"the schema is at {newest or 0}, this program needs {ours}: create it as a superuser")
+async def require_admitted(connection: asyncpg.Connection) -> None:
+    """Raise `SchemaTooNew` or `SchemaTooOld` where this program can't run on a database's ledger.
+
+    Raises what the driver raises where there is none.
+    """
+    require_runnable("ledger", await applied_version(connection, APPLIED), SCHEMA_MIN, schema_max())
 
 
 async def create(superuser_url: str, partitions: int = 1, range_size: int = RANGE_SIZE) -> None:
     """Create the ledger in a database, or bring it up to date; what is there already stays as it is.
 
     `partitions` and `range_size` count only when the ledger is created: they are fixed from then on. All of it is
-    one transaction. Raises `ServerTooOld` or `SchemaTooNew`.
+    one transaction, and programs that do it at once do it one after the other. A newer schema that this program can run
+    on is left as it is. Raises `ServerTooOld`, `SchemaTooNew` or `SchemaInUse`.
     """
     require_address(superuser_url)
-    connection = await asyncpg.connect(superuser_url)
-    try:
+
+    async def bring_up(connection: asyncpg.Connection) -> None:
         require_server(connection)
-        async with connection.transaction():
-            await _apply(connection, partitions, range_size)
-    finally:
-        await connection.close()
+        await _bring_up(connection, partitions, range_size)
+
+    await in_turn(superuser_url, bring_up)
 
 
-async def _apply(connection: asyncpg.Connection, partitions: int, range_size: int) -> None:
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", _CREATE_LOCK)
-    exists = await connection.fetchval("SELECT to_regclass('ledger.migration') IS NOT NULL")
-    newest = await connection.fetchval("SELECT coalesce(max(number), 0) FROM ledger.migration") if exists else 0
-    if newest > migrations()[-1].number:
-        require_version(newest)
-
+async def _bring_up(connection: asyncpg.Connection, partitions: int, range_size: int) -> None:
+    version = await version_of(connection, APPLIED)
+    require_runnable("ledger", version, 0, schema_max())
     await connection.execute("SET LOCAL ledger.ddl = 'migration'")
-    missing = [migration for migration in migrations() if migration.number > newest]
-    for migration in missing:
-        await connection.execute(migration.script)
-    await connection.executemany(
-        "INSERT INTO ledger.migration (number, name) VALUES ($1, $2)", [(one.number, one.name) for one in missing]
-    )
-    if not exists:
+    await apply(connection, APPLIED, migrations(), version.newest)
+    if not version.newest:
         await connection.execute("INSERT INTO ledger.setting (range_size) VALUES ($1)", range_size)
         await connection.execute(
             "INSERT INTO ledger.fence (partition) SELECT generate_series(0, $1::int - 1)", partitions

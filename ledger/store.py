@@ -54,6 +54,10 @@ class Unavailable(LedgerError):
     """The database can't be reached, or refuses: nothing was written."""
 
 
+class AccessRefused(LedgerError):
+    """The database is there and lets this role in no further: its name, password or rights are wrong."""
+
+
 class Misplaced(LedgerError):
     """A record does not follow the one before it, or is of another epoch: nothing was sent."""
 

@@ -7,12 +7,14 @@ the hash of its acquirer and terminal.
 import asyncio
 import contextlib
 import math
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
 from zlib import crc32
 
 import msgspec
 
+from authz import logs
 from authz.clock import Now
 from authz.decision.commands import UNDOING, Administration, Command, Completion, CutOver
 from authz.decision.evidence import Evidence
@@ -46,6 +48,17 @@ from ledger.values import HolderId, Partition
 
 NAMING = (*UNDOING, Completion)
 """What may name another request. A completion's hold is in the holder's purse."""
+UNRECORDED = (
+    Reason.FORMAT,
+    Reason.MAC_WRONG,
+    Reason.ACQUIRER_UNKNOWN,
+    Reason.NOT_SIGNED_ON,
+    Reason.TRANSACTION,
+    Reason.OVERLOADED,
+    Reason.UNAVAILABLE,
+    Reason.INTERNAL,
+)
+"""Reasons for which a request is refused without a record."""
 DRAIN_MAX_S = 2
 
 
@@ -74,10 +87,9 @@ class Engine:
         self._say = say
         self._business_days = BusinessDays(store, partitions)
         self._requests_max = limits.requests_max
-        self._traffic = Traffic(metrics)
+        self._traffic = Traffic()
         books_max, remembered_max = limits.passbooks_max // len(partitions), limits.remembered_max // len(partitions)
         self._desks = [Desk(now, Passbooks(books_max), Recent(remembered_max)) for _ in partitions]
-        metrics.clock_lag.set_function(lambda: max(desk.lag() for desk in self._desks))
         self._writers: list[Writer] = []
         for partition, desk in zip(partitions, self._desks, strict=True):
             behind = self._writers[-1].gate if self._writers else None
@@ -87,7 +99,7 @@ class Engine:
         )
         programmes = [shipped(name) for name in SHIPPED]
         self._lanes = [
-            Lane(writer.answer, writer.bring, desk, self._traffic, limits.batch_records_max)
+            Lane(writer.answer, writer.bring, desk, self._traffic, limits.batch_records_max, metrics.bulk_records)
             for writer, desk in zip(self._writers, self._desks, strict=True)
         ]
         self._chores = [
@@ -95,6 +107,21 @@ class Engine:
             for writer, lane, desk in zip(self._writers, self._lanes, self._desks, strict=True)
         ]
         self._tasks: list[asyncio.Task[None]] = []
+        self._expose(metrics)
+
+    def _expose(self, metrics: Metrics) -> None:
+        """Have what can be read at any time be read when it is asked for."""
+        metrics.clock_lag.set_function(lambda: max(desk.lag() for desk in self._desks))
+        metrics.works.set_function(lambda: self._traffic.in_hand)
+        metrics.ready.set_function(lambda: not self.unready())
+        metrics.standing_by.set_function(
+            lambda: any(writer.gate.state is GateState.STANDING_BY for writer in self._writers)
+        )
+        for writer, lane in zip(self._writers, self._lanes, strict=True):
+            metrics.bulk_age.labels(writer.partition).set_function(lane.age_s)
+        metrics.caches.watch("cards", self._cards.looked_up)
+        for reason in UNRECORDED:
+            metrics.refused.labels(reason)
 
     def start(self) -> None:
         """Begin to stand by for every partition."""
@@ -153,6 +180,7 @@ class Engine:
         """Decide a payment, or answer it again. What can't be taken is answered 91, and nothing was written."""
         if self._traffic.in_hand >= self._requests_max:
             return self._refuse(request.command, Reason.OVERLOADED)
+        asked_at = time.monotonic()
         with self._traffic.one():
             token = self._security.token(request.secrets.pan)
             try:
@@ -160,7 +188,7 @@ class Engine:
                 evidence = await self._verification.verify(request, known)
             except (LedgerError, SecurityUnavailable, TimeoutError):
                 return self._refuse(request.command, Reason.UNAVAILABLE)
-            work = self._work(request, token, known, evidence)
+            work = self._work(request, token, known, evidence, asked_at)
             origin = request.command.origin
             partition = known.partition if known else self._by_hash(origin.acquirer + origin.terminal.rstrip())
             return await self._writers[partition].answer(work)
@@ -169,6 +197,7 @@ class Engine:
         """Hold an acquirer's totals of a business day against the ledger's."""
         if self._traffic.in_hand >= self._requests_max:
             return self._refuse(request.command, Reason.OVERLOADED)
+        asked_at = time.monotonic()
         with self._traffic.one():
             command = request.command
             try:
@@ -185,6 +214,7 @@ class Engine:
                 link=request.link,
                 look_up=True,
                 deadline=request.deadline,
+                asked_at=asked_at,
             )
             return await self._writers[self._by_hash(command.acquirer)].answer(work)
 
@@ -287,9 +317,12 @@ class Engine:
 
     def _refuse(self, command: Command, reason: Reason) -> Answer:
         self._metrics.refused.labels(reason).inc()
+        logs.refused(reason)
         return Answer(command, Reply(reason))
 
-    def _work(self, request: Request, token: bytes, known: KnownCard | None, evidence: Evidence) -> Work:
+    def _work(
+        self, request: Request, token: bytes, known: KnownCard | None, evidence: Evidence, asked_at: float
+    ) -> Work:
         """Put a payment and what was found out about it together, for its writer."""
         keys = keys_of(request.command.origin, token, repeat=request.repeat)
         card = known.card if known else None
@@ -307,4 +340,5 @@ class Engine:
             link=request.link,
             look_up=request.repeat or isinstance(command, UNDOING),
             deadline=request.deadline,
+            asked_at=asked_at,
         )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
+from authz import logs
 from authz.decision.commands import Administration, ChangeKey
 from authz.decision.outcomes import Reason, Reply
 from authz.decision.reference import LinkKeys, link_passbook
@@ -59,6 +60,7 @@ class KeyChanges:
             if isinstance(newest, LinkKeys) and newest.check_values[imported.usage] == imported.check_value:
                 await self.zone_keys.put(acquirer, imported)
                 await self._security.use_key(acquirer, imported)
+                logs.event("key changed", acquirer=acquirer, usage=imported.usage, check_value=imported.check_value)
         except LedgerError:
             return KeyChange(Reply(Reason.UNAVAILABLE))
         return KeyChange(reply, imported.check_value)

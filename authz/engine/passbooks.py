@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from authz.decision.configuration import TERMS, LinkInForce
 from authz.decision.issuing.states import (
     Access,
     Adjustment,
@@ -21,7 +22,7 @@ from authz.decision.outcomes import State
 from authz.decision.position import Position
 from authz.decision.programme import Programme
 from authz.decision.reference import BusinessDay, Employer, LinkKeys, Merchant, Swept, Walked
-from ledger.store import Line
+from ledger.store import LedgerError, Line
 from ledger.values import HolderId, Manifest, Seq
 
 _REFERENCES: dict[str, Callable[[str], State]] = {
@@ -31,6 +32,7 @@ _REFERENCES: dict[str, Callable[[str], State]] = {
     "acquirer": msgspec.json.Decoder(BusinessDay).decode,
     "sweep": msgspec.json.Decoder(Swept).decode,
     "link": msgspec.json.Decoder(LinkKeys).decode,
+    TERMS: msgspec.json.Decoder(LinkInForce).decode,
     "walk": msgspec.json.Decoder(Walked).decode,
     "range": msgspec.json.Decoder(Manifest).decode,
     "client": msgspec.json.Decoder(Client).decode,
@@ -48,10 +50,19 @@ _position: Callable[[str], State] = msgspec.json.Decoder(Position).decode
 encode_state = msgspec.json.Encoder().encode
 
 
+class RecordUnreadable(LedgerError):
+    """A record can't be read: a newer program has written it."""
+
+
 def decode_state(holder: HolderId, text: str) -> State:
-    """Read a line. What it says follows from whose passbook it is in."""
+    """Read a line. What it says follows from whose passbook it is in. Raises `RecordUnreadable`."""
     kind, separator, _ = holder.partition(":")
-    return (_REFERENCES[kind] if separator else _position)(text)
+    try:
+        return (_REFERENCES[kind] if separator else _position)(text)
+    except (KeyError, msgspec.MsgspecError):  # its words would hold what the record holds
+        raise RecordUnreadable(
+            f"the newest record of {holder} can't be read: a newer program has written it; run that one"
+        ) from None
 
 
 class Passbook:

@@ -8,23 +8,30 @@ again.
 
 import asyncio
 import math
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from msgspec import Struct
 
+from authz import logs
 from authz.decision.outcomes import Reason, Reply
+from authz.engine.counting import Counting
 from authz.engine.desk import Desk
 from authz.engine.gate import Gate, GateState
 from authz.engine.lease import RETRY_EVERY_MS, instant_of, is_in, persist, settle, take_over
 from authz.engine.limits import Limits
 from authz.engine.lookup import Lookup
+from authz.engine.passbooks import RecordUnreadable
 from authz.engine.requests import Answer, NoAnswer, hand_over
 from authz.engine.work import Batch, Work
 from authz.metrics import Metrics
 from ledger.chain import extend
 from ledger.store import Fence, IdentityTaken, LedgerError, OutcomeUnknown, Store
 from ledger.values import Epoch, HolderId, Partition, Record, Seq
+
+APPROVED = Reason.APPROVED
+"""What most payments are: an enum takes longer to find a member by its name than to compare it."""
 
 
 class Doubt(Struct, frozen=True):
@@ -66,12 +73,21 @@ class Writer:
         self._behind = behind
         self._lookup = Lookup(store, partition, desk)
         self._forming = Batch()
+        self._sent = Batch()
         self._backlog: deque[Work] = deque()
         self._fence = Fence(Epoch(0), Seq(0), b"", 0)
         self._flight: asyncio.Task[None] | None = None
         self._send_is_due = False
         self._lost = asyncio.Event()
         self._doubt: Doubt | None = None
+        self._counting = Counting(partition, metrics, self._queues)
+        metrics.caches.watch("passbooks", self._lookup.passbooks)
+
+    def _queues(self) -> dict[str, list[Work]]:
+        """What waits, by where: behind a full batch, in the batch that forms, in the one that is sent, in doubt."""
+        doubtful = Batch() if self._doubt is None else self._doubt.batch
+        batches = {"forming": self._forming, "sent": self._sent, "doubtful": doubtful}
+        return {"backlog": [*self._backlog]} | {name: [*batch.works()] for name, batch in batches.items()}
 
     async def run(self) -> None:
         """Take the lease, write until it is lost or in doubt, settle, and so on until cancelled."""
@@ -101,12 +117,17 @@ class Writer:
         while await self.gate.passes(work.deadline):
             try:
                 await self._lookup.fill(work)
+            except RecordUnreadable as error:
+                self._say(str(error))
+                break
             except (LedgerError, TimeoutError):
                 break
             work.waiter = asyncio.get_running_loop().create_future()
+            work.admitted_at = time.monotonic()
             self._admit(work)
             result = await work.waiter
             if result is not NoAnswer.DECIDE_AGAIN:
+                self._counting.time(work)
                 return result
         return self._refuse(work, Reason.UNAVAILABLE)
 
@@ -115,6 +136,7 @@ class Writer:
         if self._behind is not None:
             await self._behind.is_open()
         fence: Fence | None = await take_over(self._store, self.partition, self._shut, self._stand_by)
+        self._counting.takeovers.inc()
         await self._leave_unproven()
         await persist(self._on_term, self._shut)
         while fence is not None:
@@ -142,11 +164,13 @@ class Writer:
         if len(self._forming.decided) >= self._limits.batch_records_max:
             self._backlog.append(work)
             return
+        began = time.monotonic()
         try:
             decided = self._desk.decide(work)
         except Exception as error:  # the request's own fault or a defect: nobody else pays for it
             work.waiter.set_exception(error)
             return
+        work.decide_s = time.monotonic() - began
         if isinstance(decided, Answer):
             self._forming.riders.append((work, decided))
         else:
@@ -177,10 +201,11 @@ class Writer:
     async def _fly(self, batch: Batch) -> None:
         """Append a batch, and answer it when it is durable."""
         loop = asyncio.get_running_loop()
+        self._sent = batch
         fence = self._fence
         records: list[Record] = []
         watch = loop.call_later(self._limits.silence_max_ms / 1000, self._fall_silent)
-        started = loop.time()
+        started = time.monotonic()
         try:
             places = enumerate(batch.decided, fence.head + 1)
             entries = (one.entry(Seq(seq)) for seq, one in places)
@@ -188,7 +213,7 @@ class Writer:
             if records:
                 await self._store.append(self.partition, fence.epoch, fence.head, fence.hash, records)
                 self._fence = Fence(fence.epoch, records[-1].seq, records[-1].hash, 0)
-                self._metrics.append_seconds.observe(loop.time() - started)
+                self._metrics.append_seconds.observe(time.monotonic() - started)
                 self._metrics.batch_records.observe(len(records))
             else:
                 await self._store.beat(self.partition, fence.epoch)
@@ -209,6 +234,7 @@ class Writer:
         finally:
             watch.cancel()
             self._flight = None
+            self._sent = Batch()
         if self.gate.state is GateState.OPEN:
             self._send()
         elif not self._lost.is_set():  # it was acknowledged after all, while its session was being cut
@@ -220,7 +246,9 @@ class Writer:
         now = asyncio.get_running_loop().time()
         for one in batch.decided:
             work, reply = one.work, one.outcome.reply
-            self._metrics.decisions.labels(work.kind, reply.reason).inc()
+            self._counting.record(one)
+            if reply.reason is not APPROVED and not reply.reason.approves and one.known is not None:
+                logs.refused(reply.reason, self.partition, one.known.seq)
             if now <= work.deadline:
                 hand_over(work.waiter, Answer(work.command, reply))
             else:
@@ -247,13 +275,15 @@ class Writer:
     def _refuse(self, work: Work, reason: Reason) -> Answer:
         """An answer that needs no record: nothing was written."""
         self._metrics.refused.labels(reason).inc()
+        logs.refused(reason, link=work.link)
         return Answer(work.command, Reply(reason))
 
     def _lose(self, batch: Batch, doubtful: Sequence[Record]) -> None:
         """The lease is lost or in doubt: drop all memory. What may be in is left to be settled, the rest is refused."""
         if self.gate.state is GateState.OPEN:
             self.gate.turn(GateState.PAUSED)
-        self._metrics.epoch.labels(self.partition).set(0)
+            logs.warning("lease lost or in doubt", partition=self.partition, epoch=self._fence.epoch)
+        self._counting.epoch.set(0)
         self._let_go()
         if doubtful:
             self._doubt = Doubt(batch, doubtful[-1])
@@ -288,8 +318,10 @@ class Writer:
         if doubt is None:
             return
         if fence.hash == doubt.last.hash:
+            self._counting.settled_in.inc()
             self._acknowledge(doubt.batch)
         else:
+            self._counting.settled_out.inc()
             self._roll_back(doubt.batch, keep=lambda _: False)
 
     async def _leave_unproven(self) -> None:
@@ -301,10 +333,14 @@ class Writer:
         if doubt is None:
             return
         if await is_in(self._store, self.partition, doubt.last.seq, doubt.last.hash, self._shut):
+            self._counting.settled_in.inc()
             self._metrics.late.inc(len(doubt.batch.decided))
+            for one in doubt.batch.decided:
+                self._counting.record(one)
             for work in doubt.batch.works():
                 hand_over(work.waiter, NoAnswer.TOO_LATE)
         else:
+            self._counting.settled_out.inc()
             self._roll_back(doubt.batch, keep=lambda _: False)
 
     async def _write(self, fence: Fence) -> None:
@@ -313,9 +349,10 @@ class Writer:
         self._fence = fence
         self._desk.open(newest)
         self._lost.clear()
-        self._metrics.epoch.labels(self.partition).set(fence.epoch)
+        self._counting.epoch.set(fence.epoch)
         self.shut_because = ""
         self.gate.turn(GateState.OPEN)
+        logs.event("writes", partition=self.partition, epoch=fence.epoch, head=fence.head)
         beating = asyncio.create_task(self._beat())
         try:
             await self._lost.wait()

@@ -23,7 +23,9 @@ MARK = "sealed:"
 MASTER_VARIABLE = "AUTHZ_MASTER_KEY"
 MASTER_BYTES = 32
 MASTER_FILE_BYTES_MAX = 1_024
-OTHERS = 0o077
+OTHERS, EVERYBODY = 0o077, 0o007
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""Where systemd puts a service's credentials: for its account alone, by an access list, which looks like a group's."""
 """The permissions of everybody but a file's owner."""
 
 
@@ -112,7 +114,7 @@ def read_private(file: Path, bytes_max: int = -1) -> bytes:
     try:
         with file.open("rb") as opened:
             status = os.fstat(opened.fileno())
-            if status.st_mode & OTHERS:
+            if status.st_mode & (EVERYBODY if str(file.parent) == os.environ.get(CREDENTIALS) else OTHERS):
                 mode = f"{status.st_mode & 0o7777:04o}"
                 raise KeyFileRefused(f"{file} can be read by others than its owner (mode {mode}): chmod 600 {file}")
             if status.st_uid not in (os.geteuid(), 0):

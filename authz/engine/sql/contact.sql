@@ -1,4 +1,4 @@
--- Who people are. Applied at every start of the program that may create schemas: it changes nothing that is there.
+-- Who people are. Applied once (docs/upgrading.md), and so that it changes nothing that is there.
 
 -- The name, e-mail address and language of holders and of clients' people, sealed as the numbers in authz.vault are.
 -- `id` is a keyed hash: a row that is deleted leaves records behind which nobody can tell whom they were about (GDPR,

@@ -1,4 +1,4 @@
--- Schema authz and the card vault. Applied at every start of the program that may create schemas: it changes nothing
+-- Schema authz and the card vault. Applied once (docs/upgrading.md), and so that it changes nothing
 -- that is there.
 
 CREATE SCHEMA IF NOT EXISTS authz;

@@ -1,4 +1,4 @@
--- The keys that links have changed. Applied at every start of the program that may create schemas: it changes nothing
+-- The keys that links have changed. Applied once (docs/upgrading.md), and so that it changes nothing
 -- that is there.
 
 -- The newest key of each use of each link (`zone`, its acquirer's id): P0 for PIN blocks, M3 for MACs. It prevails over
