@@ -18,7 +18,8 @@ from ledger import accounts
 from tests.acceptance.authorizer import AUTHZ, TUESDAY, running
 
 PAGE = (Path(__file__).parents[2] / "docs" / "issuing.md").read_text()
-BLOCKS = [(clock or TUESDAY, block) for clock, block in re.findall(r"```sh ?(\S*)\n(.*?)```", PAGE, re.DOTALL)]
+SHELL = re.compile(r'```sh(?: title="(\S*)")?\n(.*?)```', re.DOTALL)
+BLOCKS = [(clock or TUESDAY, block) for clock, block in SHELL.findall(PAGE)]
 """What the page has people type, and on what day."""
 COLUMNS = Role.ISSUER, Role.FINANCE, Role.EMPLOYER, Role.AGENT, Role.HOLDER, Role.OPERATOR
 
