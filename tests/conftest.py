@@ -18,7 +18,7 @@ from msgspec import Struct
 from ledger import schema
 from ledger.embedded import SUPERUSER, EmbeddedServer
 
-CLUSTER_FOLDER = "AUTHZ_TEST_CLUSTER"
+CLUSTER_FOLDER = "TESTS_CLUSTER"
 """Names the run's data folder to the workers; the first fixture that needs it starts the server."""
 
 FAST = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB", "max_connections": "200"}

@@ -1,5 +1,9 @@
 """Which requests there are, and which fields each must have: the messages table, as data."""
 
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
 from msgspec import Struct
 
 from authz.wire.codec import WHOLE, Malformed
@@ -10,10 +14,20 @@ Alternatives = tuple[int, ...]
 
 
 class Rule(Struct, frozen=True):
-    """A row of the table: what the request means, and its mandatory fields."""
+    """A row of the table: what the request means, and its mandatory fields.
+
+    `alone` takes the values of those without an alternative off a message, and `others` are the rest.
+    """
 
     meaning: str
     mandatory: tuple[Alternatives, ...]
+    alone: Callable[[Message], tuple[Any, ...]]
+    others: tuple[Alternatives, ...]
+
+
+def _rule(meaning: str, mandatory: tuple[Alternatives, ...]) -> Rule:
+    alone = attrgetter(*(ATTRIBUTES[fields[0]] for fields in mandatory if len(fields) == 1))
+    return Rule(meaning, mandatory, alone, tuple(fields for fields in mandatory if len(fields) > 1))
 
 
 _CARD: Alternatives = (2, 35)
@@ -26,18 +40,18 @@ _TOTALS: tuple[Alternatives, ...] = tuple((field,) for field in (7, 11, 15, 32, 
 _NETWORK: tuple[Alternatives, ...] = ((7,), (11,), (70,))
 
 RULES = {
-    "0100": Rule("authorization", _PAYMENT),
-    "0120": Rule("completion or offline advice of an authorization", _ADVICE),
-    "0200": Rule("financial request", _PAYMENT),
-    "0220": Rule("completion or offline advice of a purchase", _ADVICE),
-    "0400": Rule("reversal", _REVERSAL),
-    "0420": Rule("reversal advice", _REVERSAL),
-    "0500": Rule("acquirer totals", _TOTALS),
-    "0520": Rule("acquirer totals advice", _TOTALS),
-    "0800": Rule("network management", _NETWORK),
+    "0100": _rule("authorization", _PAYMENT),
+    "0120": _rule("completion or offline advice of an authorization", _ADVICE),
+    "0200": _rule("financial request", _PAYMENT),
+    "0220": _rule("completion or offline advice of a purchase", _ADVICE),
+    "0400": _rule("reversal", _REVERSAL),
+    "0420": _rule("reversal advice", _REVERSAL),
+    "0500": _rule("acquirer totals", _TOTALS),
+    "0520": _rule("acquirer totals advice", _TOTALS),
+    "0800": _rule("network management", _NETWORK),
 }
 """By the MTI of the first sending; a repeat is held to the same."""
-INQUIRY = Rule("balance inquiry", tuple(field for field in _PAYMENT if field not in ((4,), (49,))))
+INQUIRY = _rule("balance inquiry", tuple(field for field in _PAYMENT if field not in ((4,), (49,))))
 INQUIRY_TRANSACTIONS = ("30", "31")
 """First two digits of a processing code that make a 0100 or 0200 an inquiry."""
 
@@ -118,12 +132,9 @@ def check_mandatory(message: Message) -> None:
     rule = INQUIRY if inquiry else RULES.get(first_mti(message.mti))
     if rule is None:
         raise Malformed(WHOLE, "a known request type expected", message)
-    for alternatives in rule.mandatory:
-        for field in alternatives:
-            if _has(message, field):
-                break
-        else:
-            raise Malformed(alternatives[0], f"mandatory in a request of this type ({rule.meaning})", message)
+    if None in rule.alone(message) or not all(_has_one(message, fields) for fields in rule.others):
+        missing = next(fields[0] for fields in rule.mandatory if not _has_one(message, fields))
+        raise Malformed(missing, f"mandatory in a request of this type ({rule.meaning})", message)
     if first_mti(message.mti) in PRESENTED and _is_typed(message) and message.card_expiry is None:
         raise Malformed(14, "mandatory where the card's number was typed", message)
     if inquiry and message.amount is not None and int(message.amount):
@@ -134,5 +145,5 @@ def _is_typed(message: Message) -> bool:
     return message.entry_mode is not None and message.entry_mode[:2] in TYPED_ENTRIES
 
 
-def _has(message: Message, field: int) -> bool:
-    return getattr(message, ATTRIBUTES[field]) is not None
+def _has_one(message: Message, fields: Alternatives) -> bool:
+    return any(getattr(message, ATTRIBUTES[field]) is not None for field in fields)

@@ -24,9 +24,9 @@ def test_the_counters_are_the_number_of_decisions(authorizer: Authorizer) -> Non
         line.ask(purchase("0063", 100))
     query = "SELECT kind, reason, count(*) FROM ledger.journal GROUP BY kind, reason"
     for kind, reason, count in rows(authorizer.database, query):
-        assert authorizer.counted("authz_decisions_total", kind=kind, reason=reason) == count
-    assert authorizer.counted("authz_decisions_total", kind="purchase") == 11
-    assert authorizer.counted("authz_decisions_total", kind="purchase", reason="APPROVED") == 8
+        assert authorizer.counted("authz_decisions_total", message=kind, reason=reason) == count
+    assert authorizer.counted("authz_decisions_total", message="purchase") == 11
+    assert authorizer.counted("authz_decisions_total", message="purchase", reason="APPROVED") == 8
     assert authorizer.counted("authz_repeats_total") == 1
     [[total]] = rows(authorizer.database, "SELECT count(*) FROM ledger.journal")
     assert authorizer.counted("authz_decisions_total") == total

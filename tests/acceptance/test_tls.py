@@ -69,7 +69,7 @@ async def test_the_acquirers_host_pays_and_others_do_not(authorizer: Authorizer,
 
     assert said(await host.exchange(purchase("0014", 100))) == ("00", "APPROVED")
     await host.close()
-    assert authorizer.counted("authz_decisions_total", kind="purchase") == 2
+    assert authorizer.counted("authz_decisions_total", message="purchase") == 2
     assert authorizer.terminate() == 0
     assert "other.example" not in authorizer.errors
 
