@@ -21,6 +21,7 @@ from ledger.printing import AsJson, print_json
 from ledger.progress import bars
 from ledger.reading import Progress
 from ledger.reconciliation.terms import read as read_terms
+from ledger.reports.exposition import breaks_of, exposed
 from ledger.schema import RECONCILER_ROLE
 from ledger.signing import Signer, Verifier
 from ledger.source import Source, address
@@ -44,6 +45,7 @@ def close(
     signing_key: Path | None = None,
     anchors: Anchors = None,
     key: Path | None = None,
+    metrics: Path | None = None,
     as_json: AsJson = False,
 ) -> int:
     """Close a day: import, verify, reconcile, pay out, state the funds, report. It may be run again at any time.
@@ -70,6 +72,8 @@ def close(
         The file of anchors to hold the ledger against.
     key
         The public key that the anchors are signed for.
+    metrics
+        A file for node_exporter's textfile collector, such as /var/lib/prometheus/node-exporter/ledger.prom
     as_json
         Print what came of each step as JSON.
     """
@@ -84,11 +88,14 @@ def close(
     )
     told = _silent if as_json else _say
     with (
+        exposed(metrics) as exposition,
         address(source, RECONCILER_ROLE) as url,
         bars() as progress,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         closing = runner.run(Close(url, order, told, progress).run())
+        exposition.tell_breaks(runner.run(breaks_of(url, day)), day)
+        exposition.is_clean = not closing.findings
     if as_json:
         print_json(closing)
     else:

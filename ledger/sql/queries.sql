@@ -1,9 +1,5 @@
 -- The queries of ledger.postgres, each named. Partition is always the first argument.
 
--- name: version
--- The newest numbered file that was applied.
-SELECT max(number) FROM ledger.migration
-
 -- name: partitions
 SELECT partition FROM ledger.fence ORDER BY partition
 
