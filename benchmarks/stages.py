@@ -56,7 +56,10 @@ STAGES = (
     Stage("engine: card look-up", ((Cards, "find"),)),
     Stage("engine: passbooks looked for", ((Desk, "missing"), (Lookup, "fill"))),
     Stage("engine: the rest of pay", ((Engine, "pay"), (Verification, "verify"))),
-    Stage("writer: admit, wait, hand over", ((Writer, "answer"), (Writer, "_admit"), (Writer, "_acknowledge"))),
+    Stage(
+        "writer: admit, wait, hand over",
+        ((Writer, "answer"), (Writer, "_admit"), (Writer, "_decide"), (Writer, "_acknowledge")),
+    ),
     Stage("desk: books, memory of keys", ((Desk, "decide"), (Desk, "acknowledge"))),
     Stage("decision: decide", ((authz.engine.desk, "decide"),)),
     Stage("record: request, reply, position as JSON", ((Decided, "entry"),)),

@@ -83,11 +83,14 @@ class Desk:
             follow(originals, sight)
         return sight.unsought
 
-    def decide(self, work: Work) -> Decided | Answer:
+    def decide(self, work: Work) -> Decided | Answer | None:
         """Decide: a record to append, or the answer that another record has, or is about to have.
 
-        Raises `authz.decision.Refused` for an administrative command that makes no sense.
+        None: not all that it rests on is in memory. Raises `authz.decision.Refused` for an administrative command that
+        makes no sense.
         """
+        if self.unsought(work):
+            return None
         if work.keys is None:
             return self._decide_anew(work)
         for key in work.keys.answering():
@@ -126,11 +129,13 @@ class Desk:
     def _books(self, work: Work) -> Books:
         return books_read(work.holder, work.merchant, work.card, self._passbooks.get)
 
-    def _decide_anew(self, work: Work) -> Decided:
+    def _decide_anew(self, work: Work) -> Decided | None:
+        books = self._books(work)
+        if books.missing:
+            return None
         self.instant = self.present()
         if work.holder is not None and not work.bulk:
             self._passbooks.keep(work.holder)
-        books = self._books(work)
         originals = named_by(work.command)
         trail = follow(originals, self._sight(work)) if originals else None
         original = trail.original if trail is not None else None

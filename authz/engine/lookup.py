@@ -22,7 +22,7 @@ LINKS_MAX = 1_024
 class Lookup:
     """One writer's reads. A link that sent what the ledger already had is looked up first for a while.
 
-    `passbooks` counts requests whose passbooks were all in memory; bulk work, which reads ahead, is none of them.
+    `passbooks` counts requests that nothing had to be read for; bulk work, which reads ahead, is none of them.
     """
 
     def __init__(self, store: Store, partition: Partition, desk: Desk) -> None:
@@ -34,15 +34,14 @@ class Lookup:
         self._first_until: dict[str, float] = {}
         self.passbooks = Hits()
 
+    def begin(self, work: Work) -> None:
+        """Forget what was found for `work`, and tell whether its keys are to be looked for first."""
+        work.found = {}
+        if self._first_until and not work.look_up:
+            work.look_up = asyncio.get_running_loop().time() < self._first_until.get(work.link, 0)
+
     async def fill(self, work: Work) -> None:
         """Load what is missing for `work`. Raises what the store raises, and `TimeoutError` at its deadline."""
-        work.found = {}
-        work.look_up = work.look_up or asyncio.get_running_loop().time() < self._first_until.get(work.link, 0)
-        keys, missing = self._desk.unsought(work), self._desk.missing(work)
-        if not work.bulk:
-            self.passbooks.note(found=not missing)
-        if not keys and not missing:
-            return
         async with asyncio.timeout_at(work.deadline):
             for _ in range(ROUNDS_MAX):
                 keys, missing = self._desk.unsought(work), self._desk.missing(work)

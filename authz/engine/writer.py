@@ -115,16 +115,21 @@ class Writer:
     async def answer(self, work: Work) -> Answer | NoAnswer:
         """Bring a request to its answer. Raises what the decision raises for a command that makes no sense."""
         while await self.gate.passes(work.deadline):
-            try:
-                await self._lookup.fill(work)
-            except RecordUnreadable as error:
-                self._say(str(error))
-                break
-            except (LedgerError, TimeoutError):
-                break
-            work.waiter = asyncio.get_running_loop().create_future()
-            work.admitted_at = time.monotonic()
-            self._admit(work)
+            self._lookup.begin(work)
+            admitted = self._admit(work)
+            if not work.bulk:
+                self._lookup.passbooks.note(found=admitted)
+            if not admitted:
+                try:
+                    await self._lookup.fill(work)
+                except RecordUnreadable as error:
+                    self._say(str(error))
+                    break
+                except (LedgerError, TimeoutError):
+                    break
+                if not self._admit(work):  # what was there has left memory meanwhile
+                    continue
+            assert work.waiter is not None
             result = await work.waiter
             if result is not NoAnswer.DECIDE_AGAIN:
                 self._counting.time(work)
@@ -153,23 +158,29 @@ class Writer:
         """Tell whether another engine has the partition before this one: it is to have this one too."""
         return self._behind is not None and self._behind.state is GateState.STANDING_BY
 
-    def _admit(self, work: Work) -> None:
-        """Decide a request whose passbooks are in memory, into the batch that forms."""
-        assert work.waiter is not None
-        if work.waiter.done():  # it was answered 91 while it waited, or nobody waits any more
-            return
-        if self.gate.state is not GateState.OPEN or self._desk.missing(work) or self._desk.unsought(work):
+    def _admit(self, work: Work) -> bool:
+        """Give a request its waiter, and decide it. False: not all that it rests on is in memory."""
+        work.waiter = asyncio.get_running_loop().create_future()
+        work.admitted_at = time.monotonic()
+        if self.gate.state is not GateState.OPEN:
             hand_over(work.waiter, NoAnswer.DECIDE_AGAIN)
-            return
+            return True
         if len(self._forming.decided) >= self._limits.batch_records_max:
             self._backlog.append(work)
-            return
+            return True
+        return self._decide(work)
+
+    def _decide(self, work: Work) -> bool:
+        """Decide a request into the batch that forms. False: not all that it rests on is in memory."""
+        assert work.waiter is not None
         began = time.monotonic()
         try:
             decided = self._desk.decide(work)
         except Exception as error:  # the request's own fault or a defect: nobody else pays for it
             work.waiter.set_exception(error)
-            return
+            return True
+        if decided is None:
+            return False
         work.decide_s = time.monotonic() - began
         if isinstance(decided, Answer):
             self._forming.riders.append((work, decided))
@@ -178,6 +189,7 @@ class Writer:
         if self._flight is None and not self._send_is_due:
             self._send_is_due = True
             asyncio.get_running_loop().call_soon(self._send)
+        return True
 
     def _send(self) -> None:
         """Send the batch that has formed, and let the next one form behind it."""
@@ -192,7 +204,12 @@ class Writer:
         elif batch:
             self._flight = asyncio.create_task(self._fly(batch))
         while self._backlog and len(self._forming.decided) < self._limits.batch_records_max:
-            self._admit(self._backlog.popleft())
+            work = self._backlog.popleft()
+            assert work.waiter is not None
+            if work.waiter.done():  # it was answered 91 while it waited, or nobody waits any more
+                continue
+            if self.gate.state is not GateState.OPEN or not self._decide(work):
+                hand_over(work.waiter, NoAnswer.DECIDE_AGAIN)
 
     def _take_forming(self) -> Batch:
         batch, self._forming = self._forming, Batch()
