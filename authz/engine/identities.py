@@ -20,7 +20,7 @@ YEARS_BACK_MAX = 3
 """DE 90 has no year: how many earlier ones are tried. A card lives four years."""
 JANUARY_FROM_DECEMBER = -11
 
-_SEPARATOR = b"\x1f"
+_SEPARATOR = "\x1f"
 _NAMEABLE = frozenset({"010", "012", "020", "022"})
 
 
@@ -107,7 +107,7 @@ def key_of(reference: str) -> Identity:
 
 def step_key(original: str, step: int) -> Identity:
     """Make the key of a step of a request."""
-    plain = original.encode() + _SEPARATOR + str(step).encode()
+    plain = f"{original}{_SEPARATOR}{step}".encode()
     return Identity(int(original[:12]), blake2b(plain, digest_size=16, person=b"step").digest())
 
 
@@ -160,5 +160,4 @@ def _months_ahead(transmitted: str, origin: Origin) -> int:
 
 
 def _digest(kind: bytes, token: bytes, *fields: str) -> bytes:
-    plain = token + _SEPARATOR.join([field.encode() for field in fields])
-    return blake2b(plain, digest_size=16, person=kind).digest()
+    return blake2b(token + _SEPARATOR.join(fields).encode(), digest_size=16, person=kind).digest()
