@@ -6,6 +6,7 @@ and the whole, which is timed, weighed and reconciled again.
 
 import asyncio
 import random
+import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -32,6 +33,11 @@ DONE, FINDING = 0, 1
 PART = 10
 """The smaller month has so small a part of the larger one's payments."""
 COPY = "month_copy"
+MILLION_LINES = 1_000_000
+MILLION_LINES_S_MAX = 30.0
+"""What matching so many lines may take, of the wall, on two cores; more lines take as much more, fewer have as much."""
+PEAK_MORE_BYTES_MAX = 32_000_000
+"""What a run's process may take more at a month ten times as large: its memory is flat."""
 
 
 class Reconciled(Struct, frozen=True, kw_only=True):
@@ -68,6 +74,16 @@ class Reconciled(Struct, frozen=True, kw_only=True):
         return all(day.digest == day.again for day in self.days)
 
     @property
+    def reconciled_s_max(self) -> float:
+        """What reconciling so many lines may take."""
+        return MILLION_LINES_S_MAX * max(self.lines, MILLION_LINES) / MILLION_LINES
+
+    @property
+    def in_time(self) -> bool:
+        """Whether it took no longer."""
+        return self.reconciled_s <= self.reconciled_s_max
+
+    @property
     def sound(self) -> bool:
         """All was found, not one more; the same came out each time; payouts and funds are right to the cent."""
         came_out_the_same = self.same_again and self.killed in (None, self.digest)
@@ -80,6 +96,17 @@ class Months(Struct, frozen=True):
     machine: Machine
     shape: Shape
     months: Sequence[Reconciled]
+
+    @property
+    def peak_more_bytes(self) -> int:
+        """What a run's process took more at the larger month."""
+        return self.months[-1].peak_bytes - self.months[0].peak_bytes
+
+    @property
+    def as_it_should_be(self) -> bool:
+        """Whether each month is sound and was reconciled in time, and the process's memory is flat."""
+        sound = all(one.sound and one.in_time for one in self.months)
+        return sound and self.peak_more_bytes <= PEAK_MORE_BYTES_MAX
 
 
 def month(
@@ -111,7 +138,7 @@ def month(
         measured = runner.run(_measure(console, shape, data))
     _show(console, measured)
     write_json(json, measured)
-    return DONE if all(one.sound for one in measured.months) else FINDING
+    return DONE if measured.as_it_should_be else FINDING
 
 
 async def _measure(console: Console, shape: Shape, data: Path | None) -> Months:
@@ -199,10 +226,11 @@ def _show(console: Console, measured: Months) -> None:
         found, put_in = sum(one.verdict.found.values()), sum(one.verdict.found.values()) + len(one.verdict.missed)
         for name, value in {
             "movements, lines": f"{one.movements:,}, {one.lines:,}",
-            "imported, s": f"{one.imported_s:.1f}",
-            "reconciled, s": f"{one.reconciled_s:.1f}",
-            "processors, s": f"{one.processor_s:.1f} + {one.server_s:.1f}",
-            "a million lines, s": f"{one.reconciled_s / max(one.lines, 1) * 1e6:.1f}",
+            "built, imported, s": f"{one.built_s:.1f}, {one.imported_s:.1f}",
+            "matched: reconciling alone, s": f"{one.reconciled_s:.1f}",
+            "bound, s": f"{one.reconciled_s_max:.0f}: {'pass' if one.in_time else 'FAIL'}",
+            "processors: own + PostgreSQL's, s": f"{one.processor_s:.1f} + {one.server_s:.1f}",
+            "a day, s: median, longest": f"{_median_s(one):.2f}, {max(day.worked.wall_s for day in one.days):.2f}",
             "peak of its process, MB": f"{one.peak_bytes / 1e6:.0f}",
             "found, and more": f"{found} of {put_in}, {len(one.verdict.more)}",
             "funds agree": "every day" if one.funds_agree else "NO",
@@ -214,6 +242,14 @@ def _show(console: Console, measured: Months) -> None:
     for name, values in rows.items():
         shown.add_row(name, *values)
     console.print(shown)
+    more, most = measured.peak_more_bytes / 1e6, PEAK_MORE_BYTES_MAX / 1e6
+    console.print(
+        f"memory: {more:+.0f} MB at the larger month, bound +{most:.0f} MB: {'pass' if more <= most else 'FAIL'}"
+    )
+
+
+def _median_s(one: Reconciled) -> float:
+    return statistics.median(day.worked.wall_s for day in one.days)
 
 
 def _same(one: Reconciled) -> str:

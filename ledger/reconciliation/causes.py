@@ -11,23 +11,20 @@ import asyncpg
 
 from ledger.reconciliation.matching import known_since
 from ledger.reconciliation.statements import statements
-from ledger.reconciliation.values import Cause, Stage
-
-ONE_WITH_ONE = (Stage.EXACT, Stage.TOLERATED, Stage.RETRIEVAL, Stage.WINDOW)
+from ledger.reconciliation.values import Cause
 
 _sql = statements("causes")
 
 
 async def explain(connection: asyncpg.Connection, day: date) -> None:
     """Write into work table `finding` what didn't agree, each item once."""
-    await connection.execute(_sql["begin"])
     inputs: dict[Cause, tuple[object, ...]] = {
         Cause.DUPLICATE: (),
         Cause.UNKNOWN_TERMINAL: (known_since(day),),
         Cause.AMOUNT_DIFFERS: (),
         Cause.ADVICE_SHORTFALL: (),
         Cause.REVERSED_LATE: (),
-        Cause.WRONG_DAY: (list(map(str, ONE_WITH_ONE)),),
+        Cause.WRONG_DAY: (),
         Cause.MISSING_IN_CLEARING: (),
         Cause.MISSING_IN_LEDGER: (),
     }

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import asyncpg
 
+from ledger.reconciliation.movements import planned
 from ledger.reconciliation.statements import statements
 from ledger.reconciliation.values import Stage
 
@@ -18,31 +19,39 @@ SCOPES = ("day", "side", "class")
 PAIRS = (Stage.EXACT, Stage.TOLERATED, Stage.RETRIEVAL, Stage.WINDOW)
 """Stages that match one movement with one line."""
 
+NOTHING = "INSERT 0 0"
+"""What PostgreSQL says of a statement that wrote no row."""
+
 _sql = statements("matching")
 
 
+async def match_exactly(connection: asyncpg.Connection, day: date) -> None:
+    """Match what is the same in the movements and lines that were read, and set apart what is left of them."""
+    async with planned(connection):
+        await connection.execute(_sql["exact"], Stage.EXACT)
+        for name in ("open_movements", "open_lines", "short"):
+            await connection.execute(_sql[name])
+        await connection.execute(_sql["sides"], day)
+
+
 async def match(connection: asyncpg.Connection, day: date) -> None:
-    """Match the lines and the movements in the work tables, as far as one can be sure of it.
+    """Match what is left of lines and movements, as far as one can be sure of it.
 
     What this leaves to the causes: lines `again`, those `differing`, and what lines `summed` up.
     """
-    await connection.execute(_sql["candidates"])
-    for stage in (Stage.EXACT, Stage.TOLERATED, Stage.RETRIEVAL):
-        await connection.execute(_sql[stage])
-        await _adopt(connection, stage)
+    await connection.execute(_sql["measure"])
+    for stage in (Stage.TOLERATED, Stage.RETRIEVAL):
+        await _adopt(connection, stage, await connection.execute(_sql[stage]))
     await connection.execute(_sql["repeated"], known_since(day))
     await connection.execute(_sql["differ"])
-    await connection.execute(_sql["window"])
-    await _adopt(connection, Stage.WINDOW)
+    await _adopt(connection, Stage.WINDOW, await connection.execute(_sql["window"]))
     for of_terminal in (True, False):
         for scope in SCOPES:
-            await connection.execute(_sql["several_payments"], of_terminal, scope)
-            await _adopt(connection, Stage.SEVERAL_PAYMENTS)
-    await connection.execute(_sql["several_lines"])
-    await _adopt(connection, Stage.SEVERAL_LINES)
+            claimed = await connection.execute(_sql["several_payments"], of_terminal, scope)
+            await _adopt(connection, Stage.SEVERAL_PAYMENTS, claimed)
+    await _adopt(connection, Stage.SEVERAL_LINES, await connection.execute(_sql["several_lines"]))
     await connection.execute(_sql["sum_up"])
-    await connection.execute(_sql["adjusted"])
-    await _adopt(connection, Stage.ADJUSTMENT)
+    await _adopt(connection, Stage.ADJUSTMENT, await connection.execute(_sql["adjusted"]))
 
 
 def known_since(day: date) -> date:
@@ -50,8 +59,7 @@ def known_since(day: date) -> date:
     return day - timedelta(days=ALIKE_DAYS)
 
 
-async def _adopt(connection: asyncpg.Connection, stage: Stage) -> None:
-    """Make matches of what the stage claimed."""
-    if await connection.fetchval("SELECT EXISTS (SELECT FROM claim)"):
-        await connection.execute(_sql["adopt_pairs" if stage in PAIRS else "adopt"], stage)
-        await connection.execute(_sql["next"])
+async def _adopt(connection: asyncpg.Connection, stage: Stage, claimed: str) -> None:
+    """Make matches of what the stage claimed, if it did."""
+    if claimed != NOTHING:
+        await connection.execute(_sql["adopt"], stage, stage in PAIRS)

@@ -4,15 +4,17 @@ An acquirer's business days are those that its cutovers begin: a cutover's place
 and the next begins. Before the first one they are the calendar's, and end where the instants of records pass midnight.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import asyncpg
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from ledger.balances import last_record
-from ledger.reading import WINDOW_SEQS, Progress, windows
+from ledger.reading import Progress, windows
 from ledger.reconciliation.statements import statements
 from ledger.reconciliation.terms import Terms
 from ledger.store import LedgerError
@@ -20,6 +22,8 @@ from ledger.values import Partition, Seq
 
 SMALL_HOURS = timedelta(hours=6)
 """After midnight: a cutover then closes the day before."""
+CARRIED_RECORDS_MAX = 20_000
+"""Records of the run before that one statement reads, by their keys."""
 
 _sql = statements("movements")
 
@@ -35,22 +39,40 @@ class Opening(Struct, frozen=True, gc=False):
     day: date
 
 
-class Wanted(Struct, frozen=True):
-    """Which days a run of `day` reads.
+class Span(Struct, frozen=True, gc=False):
+    """Where a business day lies in a partition's journal: `after` < seq <= `through`."""
 
-    `days`: earlier ones of which something is waited for. Those behind `after` are new, and so is whatever was
-    recorded behind `heads` for a day that was reconciled already.
+    after: Seq
+    through: Seq
+    day: date
+
+
+class Share(Struct, frozen=True):
+    """Whose movements and lines a session reads: those of the acquirers that are `named`, or of all but those."""
+
+    acquirers: tuple[str, ...] = ()
+    named: bool = False
+
+    def has(self, acquirer: str) -> bool:
+        """Tell whether an acquirer is of this share."""
+        return (acquirer in self.acquirers) is self.named
+
+
+EVERYBODY = Share()
+
+
+class Wanted(Struct, frozen=True):
+    """Which days a run of `day` reads: those behind `after` are new.
+
+    So is whatever was recorded behind `heads` for a day that was reconciled already.
     """
 
     day: date
     after: date
-    days: tuple[date, ...] = ()
     heads: Mapping[Partition, Seq] = {}
 
     def __iter__(self) -> Iterator[date]:
-        yield from sorted(
-            {*self.days, *(self.after + timedelta(days=n + 1) for n in range((self.day - self.after).days))}
-        )
+        yield from (self.after + timedelta(days=n + 1) for n in range((self.day - self.after).days))
 
 
 class Days:
@@ -63,7 +85,9 @@ class Days:
         head: Seq,
         zone: ZoneInfo,
         openings: Sequence[Opening],
+        acquirer: str,
     ) -> None:
+        self.acquirer = acquirer
         self._connection = connection
         self._partition = partition
         self._head = head
@@ -84,6 +108,15 @@ class Days:
             return next((one.seq for one in self.openings if one.day > day), self._head)
         before = await self._before_midnight(day + timedelta(days=1))
         return min(before, self._first_end)
+
+    async def spans(self, wanted: Wanted) -> Sequence[Span]:
+        """Find where the wanted days lie, and what was recorded for earlier ones since they were reconciled."""
+        found = [Span(await self.begin(day), await self.end(day), day) for day in wanted]
+        behind, day = wanted.heads.get(self._partition, self._head), wanted.after
+        while (through := await self.end(day)) > behind:
+            found.append(Span(max(await self.begin(day), behind), through, day))
+            day -= timedelta(days=1)
+        return [one for one in found if one.after < one.through]
 
     async def _before_midnight(self, day: date) -> Seq:
         midnight = datetime.combine(day, time(), tzinfo=self._zone)
@@ -115,7 +148,7 @@ async def read_days(
             openings = opened(await connection.fetch(_sql["cutovers"], partition, acquirer, head), zone)
             rows = [(partition, acquirer, one.seq, one.day) for one in openings]
             await connection.executemany("INSERT INTO opening VALUES ($1, $2, $3, $4)", rows)
-            found[partition].append(Days(connection, partition, head, zone, openings))
+            found[partition].append(Days(connection, partition, head, zone, openings, acquirer))
             ever += openings
         through = overdue(ever, day, agreed.days_late)
         row = (acquirer, agreed.tolerance_cents, agreed.window_s, through)
@@ -136,31 +169,50 @@ def opened(cutovers: Sequence[asyncpg.Record], zone: ZoneInfo) -> Sequence[Openi
 
 async def read_movements(
     connection: asyncpg.Connection,
-    days: Mapping[Partition, Sequence[Days]],
-    wanted: Wanted,
+    spans: Mapping[Partition, Mapping[str, Sequence[Span]]],
     terms: Terms,
+    share: Share = EVERYBODY,
     progress: Progress | None = None,
 ) -> None:
-    """Copy the movements of the wanted days, and those that the run before named, window by window.
+    """Copy a share's movements of the wanted days, window by window, and those that the run before left open.
 
-    Raises `AcquirerWithoutTerms`.
+    Raises `AcquirerWithoutTerms`, where the share is of all but some.
     """
-    await connection.execute(_sql["touch_carried"])
-    for partition, calendars in days.items():
-        spans = await _spans(calendars, wanted, wanted.heads.get(partition))
-        for after, through in spans:
-            for begin, end in windows(after, through):
-                await connection.execute(_sql["touch"], partition, begin, end)
+    for partition, seq in await connection.fetch(_sql["batches"], CARRIED_RECORDS_MAX):
+        carried = (partition, seq, CARRIED_RECORDS_MAX, list(share.acquirers), share.named)
+        await connection.execute(_sql["effect_of_carried"] + _sql["move"], terms.zone, *carried)
+    async with planned(connection):
+        for partition, of_acquirers in spans.items():
+            theirs = {acquirer: found for acquirer, found in of_acquirers.items() if share.has(acquirer)}
+            rows = [
+                (partition, acquirer, f"acquirer:{acquirer}:payable", *astuple(one))
+                for acquirer, found in theirs.items()
+                for one in found
+            ]
+            await connection.executemany("INSERT INTO span VALUES ($1, $2, $3, $4, $5, $6)", rows)
+            stretches = _united(theirs.values() if share.named else of_acquirers.values())
+            for begin, end in (window for stretch in stretches for window in windows(*stretch)):
+                if not share.named:
+                    await _refuse_strangers(connection, terms, partition, begin, end)
+                await connection.execute(_sql["effect_of_window"] + _sql["move"], terms.zone, partition, begin, end)
                 if progress is not None:
-                    progress(partition, end, spans[-1][1])
-    await connection.execute("ANALYZE touched")
-    for partition, after in await connection.fetch(_sql["stretches"], WINDOW_SEQS):
-        behind = wanted.heads.get(partition, after + WINDOW_SEQS)
-        rest = (list(wanted.days), wanted.after, wanted.day, behind, terms.zone)
-        await connection.execute(_sql["move"], partition, after, after + WINDOW_SEQS, *rest)
-    await connection.execute("TRUNCATE touched")
-    if stranger := await connection.fetchrow(_sql["strangers"]):
-        acquirer, partition, seq = stranger
+                    progress(partition, end, stretches[-1][1])
+
+
+@asynccontextmanager
+async def planned(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """Have large tables joined by hash for as long as the block runs: the planner knows nothing of work tables."""
+    await connection.execute("SET enable_nestloop = off; SET enable_mergejoin = off")
+    yield
+    await connection.execute("RESET enable_nestloop; RESET enable_mergejoin")
+
+
+async def _refuse_strangers(
+    connection: asyncpg.Connection, terms: Terms, partition: Partition, begin: Seq, end: Seq
+) -> None:
+    accounts = [f"acquirer:{one}:payable" for one in terms.ids]
+    if stranger := await connection.fetchrow(_sql["strangers"], accounts, partition, begin, end):
+        acquirer, seq = stranger
         raise AcquirerWithoutTerms(
             f"the terms don't name acquirer {acquirer}, which record {partition}:{seq} pays: add its [[acquirer]]"
         )
@@ -176,25 +228,26 @@ async def read_adjustments(
     return tuple(f"{partition}:{seq}" for partition, seq in rows)
 
 
-async def read_lines(
-    connection: asyncpg.Connection, new: Sequence[int], considered: Sequence[int], wanted: Wanted
-) -> None:
-    """Copy the lines of new files, and what earlier ones left open."""
-    await connection.execute(_sql["take_lines"], list(new), list(wanted.days), list(considered))
-    await connection.execute(_sql["measure"])
+async def read_lines(connection: asyncpg.Connection, new: Sequence[int], share: Share = EVERYBODY) -> None:
+    """Copy a share's lines of new files, and those that the run before left open."""
+    await connection.execute(_sql["take_lines"], list(new), list(share.acquirers), share.named)
 
 
-async def _spans(calendars: Sequence[Days], wanted: Wanted, behind: Seq | None) -> Sequence[tuple[Seq, Seq]]:
-    """Find the stretches of a partition's journal in which the wanted days lie: ascending, none twice."""
-    stretches = []
-    for one in calendars:
-        stretches += [(await one.begin(day), await one.end(day)) for day in wanted]
-        if behind is not None:
-            stretches.append((behind, await one.end(wanted.day)))
-    spans: list[tuple[Seq, Seq]] = []
-    for after, through in sorted(stretches):
-        if spans and after <= spans[-1][1]:
-            spans[-1] = spans[-1][0], max(spans[-1][1], through)
-        elif after < through:
-            spans.append((after, through))
-    return spans
+async def find_spans(
+    days: Mapping[Partition, Sequence[Days]], wanted: Wanted
+) -> Mapping[Partition, Mapping[str, Sequence[Span]]]:
+    """Find where every acquirer's wanted days lie, partition by partition."""
+    return {
+        partition: {one.acquirer: await one.spans(wanted) for one in calendars} for partition, calendars in days.items()
+    }
+
+
+def _united(found: Iterable[Sequence[Span]]) -> Sequence[tuple[Seq, Seq]]:
+    """Find the stretches of a partition's journal in which spans lie: ascending, none twice."""
+    united: list[tuple[Seq, Seq]] = []
+    for after, through in sorted((one.after, one.through) for spans in found for one in spans):
+        if united and after <= united[-1][1]:
+            united[-1] = united[-1][0], max(united[-1][1], through)
+        else:
+            united.append((after, through))
+    return united

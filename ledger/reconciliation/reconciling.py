@@ -15,13 +15,10 @@ from ledger.reconciliation.bank.matching import Considered, bank_matches
 from ledger.reconciliation.movements import Wanted
 from ledger.reconciliation.register import writer
 from ledger.reconciliation.runs import DayPassed, File, Head, Inputs, Listed, NeverReconciled, Run
-from ledger.reconciliation.statements import statements
+from ledger.reconciliation.sessions import SETTINGS, WORK_TABLES, Reading, match_exactly
 from ledger.reconciliation.terms import Terms
 from ledger.reconciliation.values import Cause
 from ledger.values import Partition, Seq
-
-SETTINGS = "SET timezone = 'UTC'; SET work_mem = '64MB'; SET temp_buffers = '64MB'; SET client_min_messages = 'warning'"
-"""A day's work tables fit into these."""
 
 
 async def reconcile(url: str, day: date, terms: Terms, progress: Progress | None = None) -> Run:
@@ -37,8 +34,8 @@ async def reconcile(url: str, day: date, terms: Terms, progress: Progress | None
         before = await runs.newest(connection)
         if before is not None and day < before.day:
             return await _earlier(connection, day, before.day)
-        await connection.execute(statements("work")["create"])
-        return await _reconcile(connection, day, terms, before, progress)
+        await connection.execute(WORK_TABLES["inputs"])
+        return await _reconcile(connection, url, day, terms, before, progress)
 
 
 async def breaks(url: str, day: date | None = None, cause: Cause | None = None) -> tuple[Run, Sequence[Listed]]:
@@ -72,7 +69,7 @@ async def _earlier(connection: asyncpg.Connection, day: date, newest: date) -> R
 
 
 async def _reconcile(
-    connection: asyncpg.Connection, day: date, terms: Terms, before: Run | None, progress: Progress | None
+    connection: asyncpg.Connection, url: str, day: date, terms: Terms, before: Run | None, progress: Progress | None
 ) -> Run:
     journal = await heads(connection)
     days = await movements.read_days(connection, journal, terms, day)
@@ -91,17 +88,14 @@ async def _reconcile(
     )
     if before is not None and _nothing_new(before, day, through, inputs):
         return before
-    if before is not None:
-        await runs.carry(connection, before)
-    wanted = _wanted(day, before)
-    await movements.read_movements(connection, days, wanted, terms, progress)
-    await movements.read_lines(
-        connection, _ids(files, "clearing", new=True), _ids(files, "clearing", new=False), wanted
+    reading = Reading(
+        day, await movements.find_spans(days, _wanted(day, before)), _ids(files, "clearing", new=True), terms
     )
+    await match_exactly(connection, url, reading, before, progress)
     await matching.match(connection, day)
     await causes.explain(connection, day)
     await bank_matches(connection, _considered(day, files, journal, before), terms)
-    summary = await runs.summed(connection, day, await causes.pending(connection))
+    summary = await runs.summed(connection, await causes.pending(connection))
     return await runs.publish(connection, day, through, inputs, summary)
 
 
@@ -116,7 +110,7 @@ def _wanted(day: date, before: Run | None) -> Wanted:
     if before is None:
         return Wanted(day, day - timedelta(days=1))
     read = {partition: head.seq for partition, head in before.heads.items()}
-    return Wanted(day, before.day, before.summary.pending, read)
+    return Wanted(day, before.day, read)
 
 
 def _considered(day: date, files: Sequence[File], journal: Mapping[Partition, Seq], before: Run | None) -> Considered:

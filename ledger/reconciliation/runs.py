@@ -98,7 +98,7 @@ class Side(Struct, frozen=True):
 class Summary(Struct, frozen=True):
     """What came of a run: matches by stage, breaks by cause (their cents: found less expected), acquirers.
 
-    `pending`: the days of what is open and may still come, or belongs to a line's break: the next run reads them again.
+    `pending`: the days of what is open and may still come, or belongs to a line's break: the next run reads it again.
     """
 
     matched: Mapping[Stage, Sums]
@@ -182,13 +182,13 @@ async def carry(connection: asyncpg.Connection, before: Run) -> None:
     await connection.execute(_sql["carried"])
 
 
-async def summed(connection: asyncpg.Connection, day: date, waited_for: Sequence[date]) -> Summary:
+async def summed(connection: asyncpg.Connection, waited_for: Sequence[date]) -> Summary:
     """Sum up what is in the work tables."""
     matched = {
         Stage(stage): Sums(n, cents) for stage, n, cents in await connection.fetch(_sql["matched"], _names(Stage))
     }
     broken = {Cause(cause): Sums(n, cents) for cause, n, cents in await connection.fetch(_sql["broken"], _names(Cause))}
-    sides = {acquirer: Side(*cents) for acquirer, *cents in await connection.fetch(_sql["sides"], day)}
+    sides = {acquirer: Side(*cents) for acquirer, *cents in await connection.fetch(_sql["sides"])}
     return Summary(matched, broken, sides, tuple(waited_for))
 
 
@@ -209,7 +209,7 @@ async def publish(
     texts = [msgspec.json.encode(one).decode() for one in (heads, inputs, summary)]
     async with connection.transaction():
         number = await connection.fetchval(_sql["publish_run"], key, day, *texts)
-        for name in ("publish_matches", "publish_movements", "publish_lines", "publish_entries"):
+        for name in ("publish_matches", "publish_waiting", "publish_waiting_lines"):
             await connection.execute(_sql[name], number)
         await connection.execute(_sql["publish_breaks"], number, day, _names(Cause))
     return Run(number, key, day, heads, inputs, summary)

@@ -62,7 +62,8 @@ CREATE TABLE reconciliation.clearing_line (
     original text COLLATE "C",
     PRIMARY KEY (file, line)
 );
-CREATE INDEX clearing_line_day ON reconciliation.clearing_line (day, acquirer);
+-- Whether a line repeats another, and whether a merchant's lines were ever matched.
+CREATE INDEX clearing_line_name ON reconciliation.clearing_line (acquirer, merchant, coalesce(trace, retrieval, ''));
 
 -- A line that isn't what its format says, and why. The line itself isn't kept: it may hold anything.
 CREATE TABLE reconciliation.quarantined (
@@ -134,7 +135,8 @@ CREATE TABLE reconciliation.matched_line (
     number int NOT NULL,
     PRIMARY KEY (file, line)
 );
-CREATE INDEX matched_line_run ON reconciliation.matched_line (run);
+-- Runs follow one another in it: a range of its pages has lines of one run or two.
+CREATE INDEX matched_line_run ON reconciliation.matched_line USING brin (run) WITH (autosummarize = on);
 CREATE TABLE reconciliation.matched_entry (
     file bigint NOT NULL,
     entry int NOT NULL,
@@ -164,6 +166,18 @@ CREATE TABLE reconciliation.break (
     PRIMARY KEY (run, number)
 );
 
+-- What else was open when a run was published: it may still come, or a line's break stands for it. The next run reads
+-- it again, a record or a line.
+CREATE TABLE reconciliation.waiting (
+    run bigint NOT NULL,
+    partition int,
+    seq bigint,
+    file bigint,
+    line int,
+    CHECK (num_nonnulls(partition, seq) + num_nonnulls(file, line) = 2 AND (partition IS NULL) = (seq IS NULL))
+);
+CREATE INDEX waiting_run ON reconciliation.waiting (run);
+
 -- A payment file that was made, and the payments in it: what the bank will say by `end_to_end`.
 CREATE TABLE reconciliation.payment_file (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -189,7 +203,7 @@ DECLARE
 BEGIN
     FOREACH one IN ARRAY ARRAY[
         'file', 'clearing_line', 'quarantined', 'bank_balance', 'bank_entry', 'run', 'match', 'matched_movement',
-        'matched_line', 'matched_entry', 'break', 'payment_file', 'payout'
+        'matched_line', 'matched_entry', 'break', 'waiting', 'payment_file', 'payout'
     ] LOOP
         EXECUTE format('ALTER TABLE reconciliation.%I OWNER TO ledger_owner', one);
         EXECUTE format('REVOKE ALL ON reconciliation.%I FROM ledger_owner', one);

@@ -34,8 +34,8 @@ WHERE e.file = ANY ($3) AND e.booked <= $1
     AND NOT EXISTS (SELECT FROM reconciliation.matched_entry AS x WHERE x.file = e.file AND x.entry = e.entry)
 
 -- name: take_payments
--- One window of seqs: what clients were recorded to have paid in, and that no earlier run matched. `face` is the part
--- that becomes vouchers.
+-- One window of seqs: what clients were recorded to have paid in, and that no earlier run matched: found by the orders'
+-- passbooks (`;` follows `:`). `face` is the part that becomes vouchers.
 INSERT INTO bank_payment (partition, seq, day, client, orders, key, total, face)
 SELECT j.partition, j.seq, (j.at AT TIME ZONE $4)::date, c.client, c."order",
     nullif(upper(regexp_replace(c.reference, '[^A-Za-z0-9]', '', 'g')), ''), c.amount, t.face
@@ -47,9 +47,13 @@ CROSS JOIN LATERAL (
     FROM ledger.whole_transfer AS t
     WHERE t.partition = j.partition AND t.seq = j.seq
 ) AS t
-WHERE j.partition = $1 AND j.seq > $2 AND j.seq <= $3 AND j.kind = 'payment' AND t.transfers > 0
-    AND NOT EXISTS (
-        SELECT FROM reconciliation.matched_movement AS x WHERE x.partition = j.partition AND x.seq = j.seq)
+WHERE j.partition = $1 AND j.seq > $2 AND j.seq <= $3 AND j.holder >= 'order:' AND j.holder < 'order;'
+    AND j.kind = 'payment' AND t.transfers > 0
+    AND (
+        SELECT true FROM reconciliation.matched_movement AS x
+        WHERE x.partition = j.partition AND x.seq = j.seq
+        LIMIT 1
+    ) IS NULL
 ON CONFLICT DO NOTHING
 
 -- name: carried_payments
@@ -222,46 +226,46 @@ JOIN (
 JOIN bank_payment AS r ON r.client = p.client AND r.orders = p.orders
 
 -- name: adopt
--- Number what a stage ($1) claimed behind the matches so far. What came in is the match's cents, and of what went out
--- what was paid.
-WITH numbered AS (
-    SELECT c.*, (SELECT coalesce(max(j.number), 0) FROM joined AS j)
-        + dense_rank() OVER (ORDER BY c.lead_file, c.lead_line) AS number
+-- Make matches of what a stage ($1) claimed. What came in is the match's cents, and of what went out what was paid.
+WITH this AS MATERIALIZED (SELECT nextval('step') AS step),
+told AS (
+    SELECT c.*, CASE WHEN $1 = 'funding' THEN e.cents ELSE -e.cents END AS comes_to,
+        row_number() OVER (PARTITION BY c.lead_file, c.lead_line ORDER BY c.file, c.line, c.partition, c.seq) AS place,
+        row_number() OVER (PARTITION BY c.file, c.line ORDER BY c.lead_file, c.lead_line, c.partition, c.seq) = 1
+            AS of_entry,
+        row_number() OVER (PARTITION BY c.partition, c.seq ORDER BY c.lead_file, c.lead_line, c.file, c.line) = 1
+            AS of_record
     FROM claim AS c
-),
-record AS (
-    INSERT INTO joined_movement (number, partition, seq)
-    SELECT DISTINCT n.number, n.partition, n.seq FROM numbered AS n WHERE n.seq IS NOT NULL
-),
-entry AS (
-    INSERT INTO joined_entry (number, file, entry)
-    SELECT DISTINCT n.number, n.file, n.line FROM numbered AS n
+    JOIN bank_entry_here AS e ON e.file = c.file AND e.entry = c.line
 )
-INSERT INTO joined (number, stage, cents)
-SELECT o.number, $1, CASE WHEN $1 = 'funding' THEN sum(e.cents) ELSE -sum(e.cents) END
-FROM (SELECT DISTINCT n.number, n.file, n.line FROM numbered AS n) AS o
-JOIN bank_entry_here AS e ON e.file = o.file AND e.entry = o.line
-GROUP BY o.number
+INSERT INTO joined (step, stage, lead_file, lead_line, partition, seq, file, entry, cents)
+SELECT this.step, $1, t.lead_file, t.lead_line, CASE WHEN t.of_record THEN t.partition END,
+    CASE WHEN t.of_record THEN t.seq END, CASE WHEN t.of_entry THEN t.file END, CASE WHEN t.of_entry THEN t.line END,
+    CASE WHEN t.place = 1 THEN
+        sum(t.comes_to) FILTER (WHERE t.of_entry) OVER (PARTITION BY t.lead_file, t.lead_line)
+    END
+FROM told AS t
+CROSS JOIN this
 
 -- name: settle
--- What is matched by now, or found to differ, isn't open any more.
-TRUNCATE claim;
+-- What is claimed, or found to differ, isn't open any more.
 UPDATE bank_payout AS p SET open = false
 FROM bank_entry_here AS e
 WHERE e.end_to_end = p.end_to_end AND p.open AND (
-    (e.cents = -p.net AND EXISTS (SELECT FROM joined_entry AS j WHERE j.file = e.file AND j.entry = e.entry))
+    (e.cents = -p.net AND EXISTS (SELECT FROM claim AS c WHERE c.file = e.file AND c.line = e.entry))
     OR EXISTS (SELECT FROM finding AS f WHERE f.file = e.file AND f.entry = e.entry)
 );
 UPDATE bank_entry_here AS e SET open = false
 WHERE e.open AND (
-    EXISTS (SELECT FROM joined_entry AS j WHERE j.file = e.file AND j.entry = e.entry)
+    EXISTS (SELECT FROM claim AS c WHERE c.file = e.file AND c.line = e.entry)
     OR EXISTS (SELECT FROM finding AS f WHERE f.file = e.file AND f.entry = e.entry)
 );
 UPDATE bank_payment AS p SET open = false
 WHERE p.open AND (
-    EXISTS (SELECT FROM joined_movement AS j WHERE j.partition = p.partition AND j.seq = p.seq)
+    EXISTS (SELECT FROM claim AS c WHERE c.partition = p.partition AND c.seq = p.seq)
     OR EXISTS (SELECT FROM finding AS f WHERE f.partition = p.partition AND f.seq = p.seq AND f.entry IS NOT NULL)
-)
+);
+DELETE FROM claim
 
 -- name: differing_payments
 -- One payment and one entry of its reference, left with other cents.

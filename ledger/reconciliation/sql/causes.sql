@@ -1,14 +1,4 @@
--- Why what is left didn't agree: each statement explains what none before it has. `explained_…` are what is.
-
--- name: begin
-CREATE TEMP VIEW unexplained_movement AS
-SELECT * FROM open_movement AS m
-WHERE NOT EXISTS (SELECT FROM finding AS f WHERE f.partition = m.partition AND f.seq = m.seq)
-    AND NOT EXISTS (SELECT FROM summed AS s WHERE s.partition = m.partition AND s.seq = m.seq);
-
-CREATE TEMP VIEW unexplained_line AS
-SELECT * FROM open_line AS l
-WHERE NOT EXISTS (SELECT FROM finding AS f WHERE f.file = l.file AND f.line = l.line)
+-- Why what is left didn't agree: each statement explains what none before it has.
 
 -- name: duplicate
 INSERT INTO finding (cause, source, merchant, terminal, expected, found, file, line, detail)
@@ -17,15 +7,13 @@ FROM unexplained_line AS l
 JOIN again AS a ON a.file = l.file AND a.line = l.line
 
 -- name: unknown_terminal
--- Heard of: it has a movement in this run, or a line of it was matched in the last days ($2 on), or, where the line is
--- a merchant's, the merchant is registered.
+-- Heard of: it has a movement in this run (`heard`), or a line of it was matched in the last days ($2 on), or, where the
+-- line is a merchant's, the merchant is registered.
 INSERT INTO finding (cause, source, merchant, terminal, expected, found, file, line, detail)
 SELECT $1, l.acquirer, l.merchant, l.terminal, 0, l.cents, l.file, l.line,
     CASE WHEN l.terminal IS NULL THEN 'the ledger has no such merchant' ELSE 'the ledger has no such terminal' END
 FROM unexplained_line AS l
-WHERE NOT EXISTS (
-        SELECT FROM movement AS m
-        WHERE m.acquirer = l.acquirer AND m.merchant = l.merchant AND (l.terminal IS NULL OR m.terminal = l.terminal))
+WHERE NOT l.heard
     AND NOT (l.terminal IS NULL AND EXISTS (
         SELECT FROM ledger.fence AS f
         CROSS JOIN LATERAL (
@@ -33,11 +21,13 @@ WHERE NOT EXISTS (
             WHERE j.partition = f.partition AND j.holder = 'merchant:' || l.merchant
             LIMIT 1
         ) AS j))
-    AND NOT EXISTS (
-        SELECT FROM reconciliation.clearing_line AS k
+    AND (
+        SELECT true FROM reconciliation.clearing_line AS k
         WHERE k.day >= $2 AND k.acquirer = l.acquirer AND k.merchant = l.merchant
             AND (l.terminal IS NULL OR rtrim(k.terminal) = l.terminal)
-            AND EXISTS (SELECT FROM reconciliation.matched_line AS x WHERE x.file = k.file AND x.line = k.line))
+            AND EXISTS (SELECT FROM reconciliation.matched_line AS x WHERE x.file = k.file AND x.line = k.line)
+        LIMIT 1
+    ) IS NULL
 
 -- name: amount_differs
 -- One payment's line, or one that sums payments up.
@@ -65,11 +55,11 @@ WITH short AS (
     SELECT m.*, coalesce(c.found - c.expected, m.shortfall) - coalesce(b.back, 0) - coalesce((
         SELECT sum(a.cents) FROM adjustment AS a
         WHERE a.kind = 'write-off' AND a.fresh AND a.of_partition = m.partition AND a.of_seq = m.seq), 0) AS rest
-    FROM movement AS m
+    FROM short AS m
     LEFT JOIN carried AS c ON c.partition = m.partition AND c.seq = m.seq AND c.cause = $1
     LEFT JOIN (
         SELECT r.acquirer, r.merchant, r.terminal, r.original, -sum(r.shortfall) AS back
-        FROM movement AS r
+        FROM short AS r
         WHERE r.shortfall < 0 AND r.fresh
         GROUP BY r.acquirer, r.merchant, r.terminal, r.original
     ) AS b
@@ -109,14 +99,12 @@ WHERE (l.class = '040' OR l.kind IN ('reversal', 'refund-reversal')) AND NOT EXI
 -- Matched in this run, one with one: nothing is missing, but one side has it in another day's sums.
 INSERT INTO finding (
     cause, source, merchant, terminal, expected, found, partition, seq, file, line, detail)
-SELECT $1, l.acquirer, l.merchant, l.terminal, m.cents, l.cents, m.partition, m.seq, l.file, l.line,
-    format('in the ledger of %s, in the clearing of %s', m.day, l.day)
-FROM joined AS j
-JOIN joined_line AS k ON k.number = j.number
-JOIN joined_movement AS i ON i.number = j.number
-JOIN line AS l ON l.file = k.file AND l.line = k.line
-JOIN movement AS m ON m.partition = i.partition AND m.seq = i.seq
-WHERE j.stage = ANY ($2) AND l.day <> m.day
+SELECT $1, l.acquirer, rtrim(l.merchant), rtrim(l.terminal), s.expected, l.cents, s.partition, s.seq, s.file, s.line,
+    format('in the ledger of %s, in the clearing of %s', s.day, l.day)
+FROM strayed AS s
+CROSS JOIN LATERAL (
+    SELECT l.* FROM reconciliation.clearing_line AS l WHERE l.file = s.file AND l.line = s.line LIMIT 1
+) AS l
 
 -- name: missing_in_clearing
 INSERT INTO finding (cause, source, merchant, terminal, expected, found, partition, seq, detail)
@@ -132,8 +120,7 @@ JOIN agreed AS a ON a.acquirer = l.acquirer AND l.day <= a.overdue
 
 -- name: pending
 -- The days of what is open and not named by a break: it may still come, or a line's break stands for it.
-SELECT day FROM open_movement AS m
-WHERE NOT EXISTS (SELECT FROM finding AS f WHERE f.partition = m.partition AND f.seq = m.seq)
+SELECT day FROM unnamed_movement
 UNION
 SELECT day FROM unexplained_line
 ORDER BY day

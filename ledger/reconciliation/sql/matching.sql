@@ -1,35 +1,67 @@
 -- The stages, in the order in which they are run. Each claims movements and lines, and `adopt` makes matches of it.
 
--- name: candidates
--- A line names a movement by the fields that it has: merchant and trace number always, and a time. Without a message
--- type the same side is asked for: a reversal may bear the trace number of what it takes back.
-INSERT INTO candidate (partition, seq, file, line, expected, found)
-SELECT m.partition, m.seq, l.file, l.line, m.cents, l.cents
-FROM line AS l
-JOIN movement AS m ON m.acquirer = l.acquirer AND m.merchant = l.merchant AND m.trace = l.trace
-WHERE NOT m.settled AND NOT l.several
-    AND (l.terminal IS NULL OR l.terminal = m.terminal)
-    AND (l.transmitted IS NULL OR l.transmitted = m.transmitted)
-    AND (l.local IS NULL OR l.local = m.local)
-    AND (l.transmitted IS NOT NULL OR l.local IS NOT NULL)
-    AND CASE WHEN l.class IS NULL THEN sign(l.cents) = sign(m.cents) ELSE l.class = m.class END;
-ANALYZE candidate
-
 -- name: exact
--- The same message, the same cents. A line that could be two movements is neither's; of lines that could only be one
--- movement the first is its.
-INSERT INTO claim (lead_file, lead_line, partition, seq, file, line, cents)
-SELECT p.file, p.line, p.partition, p.seq, p.file, p.line, p.found
-FROM (
-    SELECT s.*, row_number() OVER (PARTITION BY s.partition, s.seq ORDER BY s.file, s.line) AS place
-    FROM (
-        SELECT c.*, count(*) OVER (PARTITION BY c.file, c.line) AS movements
-        FROM candidate AS c
-        WHERE c.found = c.expected
-    ) AS s
-    WHERE s.movements = 1
-) AS p
-WHERE p.place = 1
+-- A line names a movement by the fields that it has: merchant and trace number always, and a time. Without a message
+-- type the same side is asked for: a reversal may bear the trace number of what it takes back. The same cents make a
+-- match: a line that could be two movements is neither's; of lines that could only be one movement the first is its.
+-- Whatever else is named is a candidate.
+WITH named AS (
+    SELECT m.partition, m.seq, l.file, l.line, m.cents AS expected, l.cents AS found, m.day, m.day <> l.day AS strayed,
+        count(*) FILTER (WHERE l.cents = m.cents) OVER (PARTITION BY l.file, l.line) AS movements
+    FROM line AS l
+    JOIN movement AS m ON m.acquirer = l.acquirer AND m.merchant = l.merchant AND m.trace = l.trace
+    WHERE NOT m.settled AND NOT l.several
+        AND (l.terminal IS NULL OR l.terminal = m.terminal)
+        AND (l.transmitted IS NULL OR l.transmitted = m.transmitted)
+        AND (l.local IS NULL OR l.local = m.local)
+        AND (l.transmitted IS NOT NULL OR l.local IS NOT NULL)
+        AND CASE WHEN l.class IS NULL THEN sign(l.cents) = sign(m.cents) ELSE l.class = m.class END
+),
+placed AS MATERIALIZED (
+    SELECT s.*,
+        s.fits AND row_number() OVER (PARTITION BY s.partition, s.seq, s.fits ORDER BY s.file, s.line) = 1 AS matched
+    FROM (SELECT n.*, n.found = n.expected AND n.movements = 1 AS fits FROM named AS n) AS s
+),
+other AS (
+    INSERT INTO candidate (partition, seq, file, line, expected, found)
+    SELECT p.partition, p.seq, p.file, p.line, p.expected, p.found FROM placed AS p WHERE NOT p.matched
+),
+elsewhere AS (
+    INSERT INTO strayed (partition, seq, file, line, expected, day)
+    SELECT p.partition, p.seq, p.file, p.line, p.expected, p.day FROM placed AS p WHERE p.matched AND p.strayed
+)
+INSERT INTO joined (step, stage, lead_file, lead_line, partition, seq, file, line, cents)
+SELECT 0, $1, p.file, p.line, p.partition, p.seq, p.file, p.line, p.found FROM placed AS p WHERE p.matched
+
+-- name: open_movements
+INSERT INTO open_movement
+SELECT m.* FROM movement AS m
+WHERE NOT m.settled AND NOT EXISTS (SELECT FROM joined AS j WHERE j.partition = m.partition AND j.seq = m.seq)
+
+-- name: open_lines
+INSERT INTO open_line
+SELECT l.*, EXISTS (
+    SELECT FROM movement AS m
+    WHERE m.acquirer = l.acquirer AND m.merchant = l.merchant AND (l.terminal IS NULL OR m.terminal = l.terminal))
+FROM line AS l
+WHERE NOT EXISTS (SELECT FROM joined AS j WHERE j.file = l.file AND j.line = l.line)
+
+-- name: short
+INSERT INTO short SELECT m.* FROM movement AS m WHERE m.shortfall <> 0
+
+-- name: sides
+INSERT INTO side (acquirer, ledger, clearing, lines)
+SELECT m.acquirer, sum(m.cents), 0, 0 FROM movement AS m WHERE m.day = $1 AND NOT m.settled GROUP BY m.acquirer
+UNION ALL
+SELECT l.acquirer, 0, coalesce(sum(l.cents) FILTER (WHERE l.day = $1), 0), sum(l.cents)
+FROM line AS l
+GROUP BY l.acquirer
+
+-- name: measure
+-- The planner knows nothing of a temporary table until it is told.
+ANALYZE open_movement;
+ANALYZE open_line;
+ANALYZE candidate
 
 -- name: tolerated
 -- The same message, and cents that differ by no more than the acquirer's terms say.
@@ -67,39 +99,32 @@ WHERE p.place = 1
 
 -- name: repeated
 -- Lines like one that is matched, in this run or in one of the last days ($1 on), or like an open one before them. By
--- their trace number or retrieval reference they are alike whatever their cents; without, the cents count too.
-WITH named AS MATERIALIZED (
-    SELECT l.*, coalesce(l.trace, l.retrieval, '') AS name,
-        CASE WHEN l.trace IS NULL AND l.retrieval IS NULL THEN l.cents END AS amount,
-        CASE WHEN l.several THEN l.day END AS of_day
-    FROM open_line AS l
-    WHERE l.payments > 1 OR NOT l.several
-)
+-- their trace number or retrieval reference they are alike whatever their cents; without, the cents count too. LATERAL
+-- and LIMIT keep the lines that ever came read by their names, whatever the planner believes of their number.
 INSERT INTO again (file, line)
 SELECT n.file, n.line
-FROM named AS n
-JOIN line AS l
-    ON l.acquirer = n.acquirer AND l.merchant = n.merchant AND coalesce(l.trace, l.retrieval, '') = n.name
-WHERE (l.file, l.line) <> (n.file, n.line)
-    AND l.kind = n.kind AND l.payments = n.payments
-    AND l.terminal IS NOT DISTINCT FROM n.terminal AND l.class IS NOT DISTINCT FROM n.class
-    AND l.trace IS NOT DISTINCT FROM n.trace AND l.retrieval IS NOT DISTINCT FROM n.retrieval
-    AND l.transmitted IS NOT DISTINCT FROM n.transmitted AND l.local IS NOT DISTINCT FROM n.local
-    AND (n.amount IS NULL OR l.cents = n.amount) AND (n.of_day IS NULL OR l.day = n.of_day)
-    AND ((l.file, l.line) < (n.file, n.line)
-        OR EXISTS (SELECT FROM joined_line AS j WHERE j.file = l.file AND j.line = l.line))
-UNION
-SELECT n.file, n.line
-FROM named AS n
-JOIN reconciliation.clearing_line AS l
-    ON l.acquirer = n.acquirer AND l.merchant = n.merchant AND coalesce(l.trace, l.retrieval, '') = n.name
-WHERE l.day >= $1 AND l.kind = n.kind AND l.payments = n.payments
-    AND l.terminal IS NOT DISTINCT FROM n.terminal
-    AND (CASE l.class WHEN '042' THEN '040' ELSE l.class END) IS NOT DISTINCT FROM n.class
-    AND l.trace IS NOT DISTINCT FROM n.trace AND l.retrieval IS NOT DISTINCT FROM n.retrieval
-    AND l.transmitted IS NOT DISTINCT FROM n.transmitted AND l.local IS NOT DISTINCT FROM n.local
-    AND (n.amount IS NULL OR l.cents = n.amount) AND (n.of_day IS NULL OR l.day = n.of_day)
-    AND EXISTS (SELECT FROM reconciliation.matched_line AS x WHERE x.file = l.file AND x.line = l.line)
+FROM open_line AS n
+CROSS JOIN LATERAL (
+    SELECT FROM reconciliation.clearing_line AS l
+    WHERE l.acquirer = n.acquirer AND l.merchant = n.merchant
+        AND coalesce(l.trace, l.retrieval, '') = coalesce(n.trace, n.retrieval, '')
+        AND l.kind = n.kind AND l.payments = n.payments
+        AND l.terminal IS NOT DISTINCT FROM n.terminal
+        AND (CASE l.class WHEN '042' THEN '040' ELSE l.class END) IS NOT DISTINCT FROM n.class
+        AND l.trace IS NOT DISTINCT FROM n.trace AND l.retrieval IS NOT DISTINCT FROM n.retrieval
+        AND l.transmitted IS NOT DISTINCT FROM n.transmitted AND l.local IS NOT DISTINCT FROM n.local
+        AND (n.trace IS NOT NULL OR n.retrieval IS NOT NULL OR l.cents = n.cents)
+        AND (NOT n.several OR l.day = n.day)
+        AND (
+            ((l.file, l.line) < (n.file, n.line)
+                AND EXISTS (SELECT FROM open_line AS o WHERE o.file = l.file AND o.line = l.line))
+            OR EXISTS (SELECT FROM joined AS j WHERE j.file = l.file AND j.line = l.line)
+            OR (l.day >= $1
+                AND EXISTS (SELECT FROM reconciliation.matched_line AS x WHERE x.file = l.file AND x.line = l.line))
+        )
+    LIMIT 1
+) AS l
+WHERE n.payments > 1 OR NOT n.several
 
 -- name: differ
 -- A line and the movement that it names, by any of its names, with other cents: they belong together, and no later
@@ -250,45 +275,41 @@ SELECT 0, p.place, s.partition, s.seq, p.file, p.line, p.cents
 FROM placed AS p
 JOIN summed AS s ON s.file = p.file AND s.line = p.line
 
--- name: adopt_pairs
--- Number what a stage ($1) claimed behind the matches so far, where it claims one line for one movement, both open.
-WITH numbered AS MATERIALIZED (
-    SELECT c.*, (SELECT coalesce(max(j.number), 0) FROM joined AS j)
-        + row_number() OVER (ORDER BY c.file, c.line) AS number
-    FROM claim AS c
-),
-side AS (
-    INSERT INTO joined_movement (number, partition, seq) SELECT n.number, n.partition, n.seq FROM numbered AS n
-),
-other AS (
-    INSERT INTO joined_line (number, file, line) SELECT n.number, n.file, n.line FROM numbered AS n
-)
-INSERT INTO joined (number, stage, cents) SELECT n.number, $1, n.cents FROM numbered AS n
-
 -- name: adopt
--- Number what a stage ($1) claimed behind the matches so far. A match comes to what its lines say: to 0 without any.
-WITH numbered AS (
-    SELECT c.*, (SELECT coalesce(max(j.number), 0) FROM joined AS j)
-        + dense_rank() OVER (ORDER BY c.lead_file, c.lead_line) AS number
+-- Make matches of what a stage ($1) claimed, which is open no more. A match comes to what its lines say: to 0 without
+-- any. Of one line and one movement ($2) is noted where their days differ.
+WITH this AS MATERIALIZED (SELECT nextval('step') AS step),
+told AS (
+    SELECT c.*,
+        row_number() OVER (PARTITION BY c.lead_file, c.lead_line ORDER BY c.file, c.line, c.partition, c.seq) AS place,
+        row_number() OVER (PARTITION BY c.file, c.line ORDER BY c.lead_file, c.lead_line, c.partition, c.seq) = 1
+            AS of_line,
+        row_number() OVER (PARTITION BY c.partition, c.seq ORDER BY c.lead_file, c.lead_line, c.file, c.line) = 1
+            AS of_record
     FROM claim AS c
 ),
-side AS (
-    INSERT INTO joined_movement (number, partition, seq)
-    SELECT n.number, n.partition, n.seq FROM numbered AS n WHERE n.seq IS NOT NULL
-    ON CONFLICT DO NOTHING
+elsewhere AS (
+    INSERT INTO strayed (partition, seq, file, line, expected, day)
+    SELECT c.partition, c.seq, c.file, c.line, m.cents, m.day
+    FROM claim AS c
+    JOIN open_movement AS m ON m.partition = c.partition AND m.seq = c.seq
+    JOIN open_line AS l ON l.file = c.file AND l.line = c.line
+    WHERE $2 AND m.day <> l.day
 ),
-other AS (
-    INSERT INTO joined_line (number, file, line)
-    SELECT n.number, n.file, n.line FROM numbered AS n WHERE n.line IS NOT NULL
-    ON CONFLICT DO NOTHING
+movements AS (
+    DELETE FROM open_movement AS m USING claim AS c WHERE c.partition = m.partition AND c.seq = m.seq
+),
+lines AS (
+    DELETE FROM open_line AS l USING claim AS c WHERE c.file = l.file AND c.line = l.line
+),
+claims AS (
+    DELETE FROM claim
 )
-INSERT INTO joined (number, stage, cents)
-SELECT o.number, $1, coalesce(sum(o.cents), 0)
-FROM (SELECT DISTINCT n.number, n.file, n.line, n.cents FROM numbered AS n) AS o
-GROUP BY o.number
-ORDER BY o.number
-
--- name: next
-TRUNCATE claim;
-ANALYZE joined_movement;
-ANALYZE joined_line
+INSERT INTO joined (step, stage, lead_file, lead_line, partition, seq, file, line, cents)
+SELECT this.step, $1, t.lead_file, t.lead_line, CASE WHEN t.of_record THEN t.partition END,
+    CASE WHEN t.of_record THEN t.seq END, CASE WHEN t.of_line THEN t.file END, CASE WHEN t.of_line THEN t.line END,
+    CASE WHEN t.place = 1 THEN
+        coalesce(sum(t.cents) FILTER (WHERE t.of_line) OVER (PARTITION BY t.lead_file, t.lead_line), 0)
+    END
+FROM told AS t
+CROSS JOIN this

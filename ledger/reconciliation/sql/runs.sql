@@ -41,51 +41,69 @@ SELECT hash FROM ledger.whole_journal WHERE partition = $1 AND seq = $2
 INSERT INTO carried (cause, since, source, merchant, terminal, expected, found, partition, seq, file, line, entry)
 SELECT cause, since, source, merchant, terminal, expected, found, partition, seq, file, line, entry
 FROM reconciliation.break WHERE run = $1
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, partition, seq, file, line, NULL
+FROM reconciliation.waiting WHERE run = $1
 
 -- name: carried
 ANALYZE carried
 
 -- name: matched
 -- Of each stage: how many matches, and what they come to.
-SELECT stage, count(*) AS number, sum(cents)::bigint AS cents FROM joined GROUP BY stage ORDER BY array_position($1::text[], stage)
+SELECT stage, count(cents) AS number, sum(cents)::bigint AS cents FROM joined
+GROUP BY stage ORDER BY array_position($1::text[], stage)
 
 -- name: broken
 SELECT cause, count(*) AS number, sum(coalesce(found, 0) - coalesce(expected, 0))::bigint AS cents
 FROM finding GROUP BY cause ORDER BY array_position($1::text[], cause)
 
 -- name: sides
--- Of each acquirer: what the ledger has of the day ($1), what the day's lines ask for, what was matched in this run,
--- and what is open on either side.
-SELECT
-    a.acquirer,
-    coalesce((SELECT sum(m.cents) FROM movement AS m
-              WHERE m.acquirer = a.acquirer AND m.day = $1 AND NOT m.settled), 0)::bigint AS ledger,
-    coalesce((SELECT sum(l.cents) FROM line AS l WHERE l.acquirer = a.acquirer AND l.day = $1), 0)::bigint AS clearing,
-    coalesce((SELECT sum(l.cents) FROM line AS l JOIN joined_line AS j ON j.file = l.file AND j.line = l.line
-              WHERE l.acquirer = a.acquirer), 0)::bigint AS matched,
-    coalesce((SELECT sum(m.cents) FROM open_movement AS m WHERE m.acquirer = a.acquirer), 0)::bigint AS open_movements,
-    coalesce((SELECT sum(l.cents) FROM open_line AS l WHERE l.acquirer = a.acquirer), 0)::bigint AS open_lines
+-- Of each acquirer: what the ledger has of the day, what the day's lines ask for, what was matched in this run, and what
+-- is open on either side.
+SELECT a.acquirer, coalesce(s.ledger, 0)::bigint AS ledger, coalesce(s.clearing, 0)::bigint AS clearing,
+    (coalesce(s.lines, 0) - coalesce(l.cents, 0))::bigint AS matched,
+    coalesce(m.cents, 0)::bigint AS open_movements, coalesce(l.cents, 0)::bigint AS open_lines
 FROM agreed AS a
+LEFT JOIN (
+    SELECT acquirer, sum(ledger) AS ledger, sum(clearing) AS clearing, sum(lines) AS lines FROM side GROUP BY acquirer
+) AS s ON s.acquirer = a.acquirer
+LEFT JOIN (SELECT acquirer, sum(cents) AS cents FROM open_movement GROUP BY acquirer) AS m ON m.acquirer = a.acquirer
+LEFT JOIN (SELECT acquirer, sum(cents) AS cents FROM open_line GROUP BY acquirer) AS l ON l.acquirer = a.acquirer
 ORDER BY a.acquirer
 
 -- name: publish_run
 INSERT INTO reconciliation.run (key, day, heads, inputs, summary) VALUES ($1, $2, $3, $4, $5) RETURNING id
 
 -- name: publish_matches
+-- Matches are numbered in the order in which they were found.
+WITH numbered AS MATERIALIZED (
+    SELECT j.stage, j.partition, j.seq, j.file, j.line, j.entry, j.cents,
+        dense_rank() OVER (ORDER BY j.step, j.lead_file, j.lead_line) AS number
+    FROM joined AS j
+),
+movement AS (
+    INSERT INTO reconciliation.matched_movement (partition, seq, run, number)
+    SELECT n.partition, n.seq, $1, n.number FROM numbered AS n WHERE n.seq IS NOT NULL
+),
+line AS (
+    INSERT INTO reconciliation.matched_line (file, line, run, number)
+    SELECT n.file, n.line, $1, n.number FROM numbered AS n WHERE n.line IS NOT NULL
+),
+entry AS (
+    INSERT INTO reconciliation.matched_entry (file, entry, run, number)
+    SELECT n.file, n.entry, $1, n.number FROM numbered AS n WHERE n.entry IS NOT NULL
+)
 INSERT INTO reconciliation.match (run, number, stage, cents)
-SELECT $1, number, stage, cents FROM joined ORDER BY number
+SELECT $1, n.number, n.stage, n.cents FROM numbered AS n WHERE n.cents IS NOT NULL
 
--- name: publish_movements
-INSERT INTO reconciliation.matched_movement (partition, seq, run, number)
-SELECT partition, seq, $1, number FROM joined_movement ORDER BY partition, seq
+-- name: publish_waiting
+-- What is open without being a break of its own: the next run reads it again.
+INSERT INTO reconciliation.waiting (run, partition, seq)
+SELECT $1, m.partition, m.seq FROM unnamed_movement AS m ORDER BY m.partition, m.seq
 
--- name: publish_lines
-INSERT INTO reconciliation.matched_line (file, line, run, number)
-SELECT file, line, $1, number FROM joined_line ORDER BY file, line
-
--- name: publish_entries
-INSERT INTO reconciliation.matched_entry (file, entry, run, number)
-SELECT file, entry, $1, number FROM joined_entry ORDER BY file, entry
+-- name: publish_waiting_lines
+INSERT INTO reconciliation.waiting (run, file, line)
+SELECT $1, l.file, l.line FROM unexplained_line AS l ORDER BY l.file, l.line
 
 -- name: publish_breaks
 -- A break is as old as the first one that named the same record, line or entry. Their order is that of the causes.

@@ -14,7 +14,7 @@ from authz.engine.business_days import BusinessDays
 from ledger import reading
 from ledger.postgres import PostgresStore
 from ledger.reading import heads
-from ledger.reconciliation.movements import Opening, Wanted, overdue, read_days, read_movements
+from ledger.reconciliation.movements import Opening, Wanted, find_spans, overdue, read_days, read_movements
 from ledger.reconciliation.statements import statements
 from ledger.reconciliation.terms import Terms
 from ledger.values import Seq
@@ -39,9 +39,9 @@ async def _read(url: str, terms: Terms, wanted: Wanted) -> list[asyncpg.Record]:
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("SET timezone = 'UTC'")
-        await connection.execute(statements("work")["create"])
+        await connection.execute(";".join(statements("work").values()))
         days = await read_days(connection, await heads(connection), terms, wanted.day)
-        await read_movements(connection, days, wanted, terms)
+        await read_movements(connection, await find_spans(days, wanted), terms)
         return list(await connection.fetch("SELECT * FROM movement ORDER BY partition, seq"))
     finally:
         await connection.close()

@@ -54,7 +54,8 @@ class Books:
         ]
         at = datetime(day.year, day.month, day.day, 9, tzinfo=UTC) + timedelta(seconds=self._entries)
         transfers = tuple(one for one in moved if one.amount)
-        self._unwritten.append(Entry(at, "payment", None, request, "{}", "APPROVED", None, transfers))
+        order = HolderId(f"order:{client}:o{self._entries}")
+        self._unwritten.append(Entry(at, "payment", order, request, "{}", "APPROVED", "{}", transfers))
         return self._entries
 
     def adjust(self, kind: str, cents: int, file: int, entry: int, *, day: date = DAY) -> int:
@@ -115,7 +116,7 @@ class Books:
         """Run the bank's stages for a day and publish them; return what they found."""
         connection = self._connection
         await connection.execute("DISCARD TEMP; SET client_min_messages = 'warning'")
-        await connection.execute(statements("work")["create"])
+        await connection.execute(";".join(statements("work").values()))
         if self._unwritten:
             await write(self._application_url, self._unwritten)
             self._unwritten = []
@@ -143,11 +144,10 @@ class Books:
             [
                 tuple(row)
                 for row in await connection.fetch(
-                    "SELECT j.stage, j.cents, array_agg(DISTINCT e.file || ':' || e.entry) AS entries,"
-                    " array_remove(array_agg(DISTINCT m.seq), NULL) AS seqs"
-                    " FROM joined AS j JOIN joined_entry AS e USING (number)"
-                    " LEFT JOIN joined_movement AS m USING (number)"
-                    " GROUP BY j.number, j.stage, j.cents ORDER BY j.number"
+                    "SELECT stage, max(cents) AS cents,"
+                    " array_remove(array_agg(DISTINCT file || ':' || entry), NULL) AS entries,"
+                    " array_remove(array_agg(DISTINCT seq), NULL) AS seqs"
+                    " FROM joined GROUP BY step, stage, lead_file, lead_line ORDER BY step, lead_file, lead_line"
                 )
             ],
             [
@@ -160,8 +160,7 @@ class Books:
         )
         async with connection.transaction():
             run = await self._published(connection, day)
-            for name in ("publish_matches", "publish_movements", "publish_entries"):
-                await connection.execute(statements("runs")[name], run)
+            await connection.execute(statements("runs")["publish_matches"], run)
             await connection.execute(
                 "INSERT INTO reconciliation.break (run, number, cause, since, source, expected, found, partition,"
                 " seq, file, entry, detail)"

@@ -15,7 +15,7 @@ from ledger.reconciliation.reconciling import breaks, reconcile
 from ledger.reconciliation.runs import Listed
 from ledger.reconciliation.terms import Tariff
 from ledger.reconciliation.values import Cause, Stage
-from ledger.values import Cents, Entry, Transfer
+from ledger.values import Cents, Entry, HolderId, Transfer
 from tests.conftest import Database
 from tests.ledger.reconciliation.bank.banks import ACQUIRER, DAY, OPERATING, VOUCHER, camt053, entry, tomorrow
 from tests.ledger.reconciliation.books import Book, acquirer_terms, head, lines_of, reconciler, take_in, terms_of, write
@@ -27,7 +27,8 @@ def order_paid(book: Book, reference: str, cents: int) -> None:
     command = {"type": "payment", "client": "c1", "order": reference, "reference": reference, "amount": cents}
     moved = Transfer(accounts.issuer_float("90"), accounts.client_funds("c1", "90"), Cents(cents))
     request = msgspec.json.encode({"command": command}).decode()
-    book.entries.append(Entry(book.now, "payment", None, request, "{}", "APPROVED", None, (moved,)))
+    passbook = HolderId(f"order:{reference}")
+    book.entries.append(Entry(book.now, "payment", passbook, request, "{}", "APPROVED", "{}", (moved,)))
 
 
 async def open_breaks(url: str) -> Sequence[Listed]:
