@@ -13,7 +13,6 @@ from authz.config import AnchorSettings, Config
 from authz.config_links import LinkConfig
 from authz.decision.commands import AdoptProgramme
 from authz.decision.issuing.states import Role
-from authz.decision.programme import Programme
 from authz.decision.reference import programme_passbook
 from authz.decision.refused import Refused
 from authz.demo_accounts import DemoAccounts
@@ -38,7 +37,7 @@ from authz.links.link import Link
 from authz.links.server import LinkServer
 from authz.metrics import Metrics
 from authz.open_links import Changes, LinkNotOpened, OpenLinks, Zones
-from authz.programmes import SHIPPED, shipped
+from authz.programmes.rulebook import Rulebook
 from authz.security.module import ImportedKey, SecurityError
 from authz.wire.codec import Codec
 from ledger.anchors import AnchorFile
@@ -66,6 +65,7 @@ class Service:
         self.vault = PostgresVault(url, store.primary)
         self.cards = Cards(self.vault, self.security)
         self.zone_keys = PostgresZoneKeys(url, store.primary)
+        self.rulebook = Rulebook(config.programmes)
         self.engine = Engine(
             store,
             self.cards,
@@ -76,7 +76,7 @@ class Service:
             logs.warning,
             Limits(requests_max=max(Limits().requests_max, sum(link.terms.in_flight_max for link in config.links))),
             self.zone_keys,
-            max(programme.holds.days for programme in _programmes(config)),
+            self.rulebook,
         )
         self._open_links = OpenLinks(self._link_server, config.links)
         self.contacts = PostgresContacts(url, self.security, store.primary)
@@ -174,7 +174,7 @@ class Service:
 
     async def adopt_programmes(self) -> None:
         """Put the programmes in force, where they aren't what the ledger has. Raises `NotStarted`."""
-        for programme in _programmes(self._config):
+        for programme in self.rulebook.all():
             name, book = programme.id, programme_passbook(programme.id)
             for partition in self.partitions:
                 line = (await self.store.newest(partition, [book])).get(book)
@@ -249,6 +249,7 @@ class Service:
         for acquirer in changes.removed:
             self.security.close_zone(acquirer)
         self._config = config
+        self.rulebook.take(config.programmes)
         if not self.engine.unready():
             try:
                 await self.adopt_programmes()
@@ -311,12 +312,6 @@ def _port_in_use(port: int) -> Iterator[None]:
         yield
     except OSError as error:
         raise NotStarted(f"port {port} can't be used: {error.strerror}; choose another") from None
-
-
-def _programmes(config: Config) -> list[Programme]:
-    """Give the programmes that come along, each in the version of the configuration where that has one."""
-    own = {programme.id: programme for programme in config.programmes}
-    return [own.pop(name) if name in own else shipped(name) for name in SHIPPED] + list(own.values())
 
 
 async def _open(url: str) -> tuple[BeatingStore, list[Partition]]:

@@ -1,13 +1,13 @@
 """The bookkeeping of one partition that is due by the date: each piece a job that the lane for bulk work carries."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from authz.decision.programme import Programme
 from authz.engine.bulk import Lane
 from authz.engine.ranges import Ranges
 from authz.engine.sweep import Sweep
 from authz.engine.vintages import Walk
+from authz.programmes.rulebook import Rulebook
 from ledger.store import Store
 from ledger.values import Partition
 
@@ -21,11 +21,10 @@ class Chores:
         partition: Partition,
         lane: Lane,
         now: Callable[[], datetime],
-        hold_days: int,
-        programmes: Sequence[Programme],
+        rulebook: Rulebook,
     ) -> None:
-        self.sweep = Sweep(store, partition, lane, now, hold_days)
-        self.walk = Walk(store, partition, lane, now, programmes)
+        self.sweep = Sweep(store, partition, lane, now, rulebook)
+        self.walk = Walk(store, partition, lane, now, rulebook)
         self.ranges = Ranges(store, partition, lane, now)
 
     def all(self) -> tuple[Callable[[], Awaitable[None]], ...]:

@@ -19,7 +19,6 @@ from authz.clock import Now
 from authz.decision.commands import UNDOING, Administration, Command, Completion, CutOver
 from authz.decision.evidence import Evidence
 from authz.decision.outcomes import Reason, Reply
-from authz.decision.programme import HOLD_DAYS
 from authz.decision.refused import Refused
 from authz.engine.bulk import Lane, keep_up
 from authz.engine.business_days import BusinessDays
@@ -41,7 +40,7 @@ from authz.engine.work import Work
 from authz.engine.writer import Writer
 from authz.engine.zone_keys import MemoryZoneKeys, ZoneKeyStore
 from authz.metrics import Metrics
-from authz.programmes import SHIPPED, shipped
+from authz.programmes.rulebook import Rulebook
 from authz.security.module import SecurityModule, SecurityUnavailable
 from ledger.store import Fence, LedgerError, Store
 from ledger.values import HolderId, Partition
@@ -76,7 +75,7 @@ class Engine:
         say: Callable[[str], None],
         limits: Limits = Limits(),  # noqa: B008, frozen
         zone_keys: ZoneKeyStore | None = None,
-        hold_days: int = HOLD_DAYS,
+        rulebook: Rulebook | None = None,
     ) -> None:
         self._store = store
         self._cards = cards
@@ -97,13 +96,13 @@ class Engine:
         self._key_changes = KeyChanges(
             store, partitions[0], security, zone_keys or MemoryZoneKeys(), metrics, self.administer
         )
-        programmes = [shipped(name) for name in SHIPPED]
+        self.rulebook = rulebook or Rulebook()
         self._lanes = [
             Lane(writer.answer, writer.bring, desk, self._traffic, limits.batch_records_max, metrics.bulk_records)
             for writer, desk in zip(self._writers, self._desks, strict=True)
         ]
         self._chores = [
-            Chores(store, writer.partition, lane, desk.present, hold_days, programmes)
+            Chores(store, writer.partition, lane, desk.present, self.rulebook)
             for writer, lane, desk in zip(self._writers, self._lanes, self._desks, strict=True)
         ]
         self._tasks: list[asyncio.Task[None]] = []

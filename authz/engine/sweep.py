@@ -13,6 +13,7 @@ from authz.engine.bulk import Errand, Lane
 from authz.engine.instants import last_before
 from authz.engine.kinds import AUTHORIZATION, AUTHORIZATION_ADVICE
 from authz.engine.passbooks import decode_state
+from authz.programmes.rulebook import Rulebook
 from ledger.store import HOLDERS_WINDOW_SEQS_MAX, Store
 from ledger.values import Partition, Seq
 
@@ -21,23 +22,24 @@ MARGIN = timedelta(days=2)
 
 
 class Sweep:
-    """Follows one partition. `hold_days` is the longest that a hold lasts in any programme."""
+    """Follows one partition, at the distance of the longest that a hold lasts in any programme of `rulebook`."""
 
     def __init__(
-        self, store: Store, partition: Partition, lane: Lane, now: Callable[[], datetime], hold_days: int
+        self, store: Store, partition: Partition, lane: Lane, now: Callable[[], datetime], rulebook: Rulebook
     ) -> None:
         self._store = store
         self._partition = partition
         self._lane = lane
         self._now = now
-        self._distance = timedelta(days=hold_days) + MARGIN
+        self._rulebook = rulebook
 
     async def sweep(self) -> None:
         """Go as far as the distance lets it. Raises what the store and the lane raise."""
         lines = await self._store.history(self._partition, SWEEP_PASSBOOK, 1)
         state = decode_state(SWEEP_PASSBOOK, lines[0].position) if lines else None
         after = state.through if isinstance(state, Swept) else Seq(0)
-        last = await last_before(self._store, self._partition, self._now() - self._distance)
+        distance = timedelta(days=max(one.holds.days for one in self._rulebook.all())) + MARGIN
+        last = await last_before(self._store, self._partition, self._now() - distance)
         while after < last:
             through = Seq(min(after + HOLDERS_WINDOW_SEQS_MAX, last))
             found = await self._release(after, through)

@@ -16,10 +16,10 @@ from authz.decision.calendar import local_day
 from authz.decision.commands import ExpireLots, ForfeitLots, NoteWalk
 from authz.decision.issuing.commands import Remind
 from authz.decision.position import Position
-from authz.decision.programme import Programme
 from authz.decision.reference import VINTAGES_PASSBOOK, Walked
 from authz.engine.bulk import Errand, Lane
 from authz.engine.passbooks import decode_state
+from authz.programmes.rulebook import Rulebook
 from ledger.store import Line, Store
 from ledger.values import HolderId, Lot, Partition
 
@@ -35,7 +35,7 @@ REMINDED_BEFORE = timedelta(days=30)
 
 
 class Walk:
-    """Walks through one partition. `programmes` are those whose days and products count."""
+    """Walks through one partition, by the days and products of the programmes in `rulebook`."""
 
     def __init__(
         self,
@@ -43,21 +43,20 @@ class Walk:
         partition: Partition,
         lane: Lane,
         now: Callable[[], datetime],
-        programmes: Sequence[Programme],
+        rulebook: Rulebook,
     ) -> None:
         self._store = store
         self._partition = partition
         self._lane = lane
         self._now = now
-        self._zones = {one.zone for one in programmes}
-        self._products = tuple(product for one in programmes for product in one.products)
+        self._rulebook = rulebook
         self._through: date | None = None
         self._alone = asyncio.Lock()
 
     async def walk(self) -> None:
         """Do what is due by the day that has begun, unless that is done. Raises what the store and the lane raise."""
         async with self._alone:
-            day = min(local_day(self._now(), zone) for zone in self._zones)
+            day = min(local_day(self._now(), one.zone) for one in self._rulebook.all())
             if self._through is not None and self._through >= day:
                 return
             walked = _going_on(await self._noted(), day)
@@ -92,7 +91,8 @@ class Walk:
                 passed = worked_for = 0
 
     def _due(self, position: Position, since: date, day: date) -> tuple[type[ExpireLots] | type[ForfeitLots], ...]:
-        return vintages.due(position, since, day, self._products)
+        products = tuple(product for one in self._rulebook.all() for product in one.products)
+        return vintages.due(position, since, day, products)
 
     async def _note(self, walked: Walked) -> None:
         await self._lane.carry_out([Errand(NoteWalk(walked), f"walk {walked.day} {walked.after}", walked.day)])

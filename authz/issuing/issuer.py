@@ -17,7 +17,6 @@ from authz.engine.identities import command_key
 from authz.engine.passbooks import decode_state
 from authz.engine.work import decode_inputs
 from authz.issuing.contacts import Contacts
-from authz.programmes import SHIPPED, shipped
 from authz.security.module import SecurityModule
 from ledger.store import HOLDERS_A_CALL_MAX, LedgerError, Store
 from ledger.values import HolderId, Partition
@@ -70,13 +69,13 @@ class Issuer:
     def programme(self, name: str) -> Programme:
         """Give a programme's rules. Raises `NotThere`."""
         try:
-            return shipped(name)
+            return self.engine.rulebook.named(name)
         except KeyError:
             raise NotThere from None
 
     def product(self, code: str) -> tuple[Programme, Product]:
         """Give a product's rules, and the programme that has it. Raises `NotThere`."""
-        for programme in map(self.programme, SHIPPED):
+        for programme in self.engine.rulebook.all():
             product = programme.product(code)
             if product is not None:
                 return programme, product

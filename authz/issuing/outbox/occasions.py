@@ -51,7 +51,6 @@ from authz.issuing.outbox.letters import (
     Refused,
     Sent,
 )
-from authz.programmes import shipped
 from ledger.store import Event
 from ledger.values import HolderId, Partition, Seq
 
@@ -193,12 +192,12 @@ class Occasions:
         position = await self._position(holder)
         client = await self._known(ClientId(position.employer))
         territory = "" if client is None else client.territory
-        day = local_day(event.at, _programme(position, card).zone)
+        day = local_day(event.at, self._programme(position, card).zone)
         return Letter(holder, Sent(*mailed(day, territory)))
 
     async def _opposed(self, command: StopCard, event: Event) -> Sequence[Letter]:
         position = await self._position(command.holder)
-        local = event.at.astimezone(zone(_programme(position, command.card).zone))
+        local = event.at.astimezone(zone(self._programme(position, command.card).zone))
         return [Letter(command.holder, Opposed(local, CardStatus(command.because)))]
 
     async def _refused(self, request: State | None) -> Sequence[Letter]:
@@ -226,8 +225,7 @@ class Occasions:
         assert position is not None, "a record about a holder is in their passbook"
         return position
 
-
-def _programme(position: Position, card: CardId) -> Programme:
-    mine = position.card(card)
-    assert mine is not None, "a card stays with its holder"
-    return shipped(mine.programme)
+    def _programme(self, position: Position, card: CardId) -> Programme:
+        mine = position.card(card)
+        assert mine is not None, "a card stays with its holder"
+        return self._issuer.programme(mine.programme)
