@@ -44,6 +44,8 @@ def _refusal(error: asyncpg.PostgresError) -> LedgerError:
         return IdentityTaken("a record with one of these identities exists")
     if error.sqlstate in _REFUSED:
         return AccessRefused(f"the database refuses: {_REFUSED[error.sqlstate]}; check its address (--database)")
+    if isinstance(error, asyncpg.DiskFullError):
+        return Unavailable("the database refuses: no space is left on its disk")
     return Unavailable(f"the database refuses (SQLSTATE {error.sqlstate})")
 
 

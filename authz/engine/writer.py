@@ -30,6 +30,9 @@ from ledger.chain import extend
 from ledger.store import Fence, IdentityTaken, LedgerError, OutcomeUnknown, Store
 from ledger.values import Epoch, HolderId, Partition, Record, Seq
 
+REFUSED_IN_A_ROW_MAX = 2
+"""After so many appends that the database refused, one after the other, it is left alone for a moment: 91 at once."""
+REST_MS = 1_000
 APPROVED = Reason.APPROVED
 """What most payments are: an enum takes longer to find a member by its name than to compare it."""
 
@@ -80,6 +83,8 @@ class Writer:
         self._send_is_due = False
         self._lost = asyncio.Event()
         self._doubt: Doubt | None = None
+        self._refused_in_a_row = 0
+        self._lost_by = ""
         self._counting = Counting(partition, metrics, self._queues)
         metrics.caches.watch("passbooks", self._lookup.passbooks)
 
@@ -149,6 +154,9 @@ class Writer:
             await self._write(fence)
             if self._is_passed_over:
                 break
+            if self._refused_in_a_row >= REFUSED_IN_A_ROW_MAX and self._doubt is None:
+                self._shut(self._lost_by)
+                await asyncio.sleep(REST_MS / 1000)
             fence = await settle(self._store, self.partition, self._fence.epoch, self._shut)
         self._stand_by()
         await self._leave_unproven()
@@ -230,6 +238,7 @@ class Writer:
             if records:
                 await self._store.append(self.partition, fence.epoch, fence.head, fence.hash, records)
                 self._fence = Fence(fence.epoch, records[-1].seq, records[-1].hash, 0)
+                self._refused_in_a_row = 0
                 self._metrics.append_seconds.observe(time.monotonic() - started)
                 self._metrics.batch_records.observe(len(records))
             else:
@@ -243,11 +252,13 @@ class Writer:
             self._roll_back(self._take_forming())
         except LedgerError as error:
             self._metrics.append_failures.labels(type(error).__name__).inc()
-            self._lose(batch, records if isinstance(error, OutcomeUnknown) else [])
+            self._refused_in_a_row += not isinstance(error, OutcomeUnknown)
+            self._lose(batch, records if isinstance(error, OutcomeUnknown) else [], str(error))
         except Exception as error:  # a defect, told without content: only the ledger knows what became of the batch
             self._metrics.append_failures.labels("defect").inc()
-            self._say(f"an append of partition {self.partition} ended in {type(error).__name__}")
-            self._lose(batch, records)
+            why = f"an append of partition {self.partition} ended in {type(error).__name__}"
+            self._say(why)
+            self._lose(batch, records, why)
         finally:
             watch.cancel()
             self._flight = None
@@ -295,11 +306,12 @@ class Writer:
         logs.refused(reason, link=work.link)
         return Answer(work.command, Reply(reason))
 
-    def _lose(self, batch: Batch, doubtful: Sequence[Record]) -> None:
+    def _lose(self, batch: Batch, doubtful: Sequence[Record], why: str = "its session was cut") -> None:
         """The lease is lost or in doubt: drop all memory. What may be in is left to be settled, the rest is refused."""
         if self.gate.state is GateState.OPEN:
             self.gate.turn(GateState.PAUSED)
-            logs.warning("lease lost or in doubt", partition=self.partition, epoch=self._fence.epoch)
+            logs.warning("lease lost or in doubt", partition=self.partition, epoch=self._fence.epoch, why=why)
+        self._lost_by = why
         self._counting.epoch.set(0)
         self._let_go()
         if doubtful:
@@ -410,5 +422,5 @@ class Writer:
 
     def _fall_silent(self) -> None:
         """No acknowledgement in time: whoever comes now is answered 91, and the session is cut to learn the outcome."""
-        self._shut(f"partition {self.partition}: the ledger doesn't acknowledge")
+        self._shut("the ledger doesn't acknowledge")
         self._abandoning = asyncio.create_task(self._store.abandon(self.partition))
