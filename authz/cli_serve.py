@@ -99,7 +99,6 @@ def serve(
     if database is None and data is None:
         database = settings.database
     systemd = Systemd()
-    logs.event("started", demo=demo, database="embedded" if database is None else "given")
     work = _serve(settings, now, database, data or Path("authz-data"), pg_bin, reread, systemd, demo=demo)
     return run_until_stopped(work, systemd.stopping)
 

@@ -42,7 +42,7 @@ from authz.security.module import ImportedKey, SecurityError
 from authz.wire.codec import Codec
 from ledger.anchors import AnchorFile
 from ledger.signing import Signer
-from ledger.store import LedgerError, Unavailable
+from ledger.store import AccessRefused, LedgerError, Unavailable
 from ledger.values import Partition, Seq
 
 RETRY_EVERY_S = 0.25
@@ -130,6 +130,7 @@ class Service:
         Beside another, the answer is 91, and the rest is put in place behind the takeover. Raises `NotStarted`.
         """
         await self._require_keys()
+        logs.event("started", demo=demo)
         self.engine.start()
         if await self.engine.takes_office():
             self._follow_records()
@@ -320,6 +321,8 @@ async def _open(url: str) -> tuple[BeatingStore, list[Partition]]:
     while True:
         try:
             return await _opened(url)
+        except AccessRefused as error:  # at a start it is a mistake; later the database may come back
+            raise NotStarted(str(error)) from None
         except Unavailable as error:
             if not said:
                 logs.warning("waiting for the database", why=str(error))

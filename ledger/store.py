@@ -54,8 +54,8 @@ class Unavailable(LedgerError):
     """The database can't be reached, or refuses: nothing was written."""
 
 
-class AccessRefused(LedgerError):
-    """The database is there and lets this role in no further: its name, password or rights are wrong."""
+class AccessRefused(Unavailable):
+    """The server is there and lets this role in no further: its name, password or rights, or the database's name."""
 
 
 class Misplaced(LedgerError):

@@ -15,12 +15,14 @@ import pytest
 from hypothesis import settings
 from msgspec import Struct
 
+from authz import logs
 from ledger import schema
 from ledger.embedded import SUPERUSER, EmbeddedServer
 
 CLUSTER_FOLDER = "TESTS_CLUSTER"
 """Names the run's data folder to the workers; the first fixture that needs it starts the server."""
 
+logs.configure(as_json=False)  # to standard error, as programs do, whatever runs in a test's process
 FAST = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB", "max_connections": "200"}
 """Tests end servers and engines, never the machine."""
 

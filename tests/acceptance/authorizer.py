@@ -28,6 +28,8 @@ POLL_S = 0.01
 
 _READY = re.compile(r"^ready iso8583=127\.0\.0\.1:(\d+) http=127\.0\.0\.1:(\d+) database=(\S+)$", re.MULTILINE)
 _numbers = itertools.count(1)
+LOGGED = re.compile(r"^\S+Z \[(info|warning) +\] (?!partition)")
+"""A line of the log, beside which a command that fails says in one line why."""
 
 
 def eventually(condition: Callable[[], Any], within_s: float = START_MAX_S) -> Any:

@@ -55,6 +55,9 @@ FRAMES_A_CONNECTION = 8
 PAGES = ("/metrics", "/readyz", "/healthz", "/schema", "/nothing")
 SERVER_LOG_HEAD = re.compile(r"^\S+ \S+ UTC \[\d+\] ", re.MULTILINE)
 """A time and a process number stand before each line: they hold any three or four digits."""
+_FIGURES = "acquirer|epoch|head|http|links|suppressed|timestamp|trace"
+LOG_FIGURES = re.compile(rf'^\S+Z |(?<= )({_FIGURES})=\S+|"({_FIGURES})": "?[^",}}]*', re.MULTILINE)
+"""So do a time, a place in the ledger and ports."""
 SERVER_LOG_FIGURES = re.compile(r"^LOG:  (checkpoint|restartpoint|redo|invalid record length).*$", re.MULTILINE)
 """What PostgreSQL says of its own buffers and positions are numbers of any size."""
 TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'authz'"
@@ -106,7 +109,7 @@ class Run:
         self._places["pages"] += [self.authorizer.get(page)[1] for page in PAGES]
         self.authorizer.kill()
         self._places["output"].append(self.authorizer.output)
-        self._places["errors"].append(self.authorizer.errors)
+        self._places["errors"].append(LOG_FIGURES.sub("", self.authorizer.errors))
 
     def _replies(self, line: Line) -> list[bytes]:
         """Each reply until the line ends. They echo the card's number, as they must, and hold nothing else."""

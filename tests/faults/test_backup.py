@@ -1,4 +1,4 @@
-"""Backups of a ledger, taken under load and restored (docs/operations.md), and heads anchored behind a standby.
+"""Backups of a ledger, taken under load and restored (docs/backup.md), and heads anchored behind a standby.
 
 Every server here is the test's own: its settings are what is tested.
 """
