@@ -129,31 +129,37 @@ def named(seen: list[Sample]) -> dict[tuple[str, ...], float]:
 
 @contextmanager
 def serving(database: Database) -> Iterator[Served]:
-    """Run the demo's authorizer, in this process, on ports of its own."""
-    ready: Future[Service] = Future()
-    loop, over = uvloop.new_event_loop(), asyncio.Event()
+    """Run the demo's authorizer, in this process, on ports of its own and on a thread and loop of its own."""
+    ready: Future[tuple[Service, asyncio.AbstractEventLoop]] = Future()
+    over = asyncio.Event()
     config = DEMO.config()
     links = tuple(replace(link, port=0) for link in config.links)
 
     async def run() -> None:
-        try:
-            clock = SimulatedClock(datetime.fromisoformat(TUESDAY))
-            async with running(replace(config, links=links, http_port=0), database.url, clock, demo=True) as service:
-                ready.set_result(service)
-                await over.wait()
-        except BaseException as error:
-            if not ready.done():
-                ready.set_exception(error)
-            raise
+        clock = SimulatedClock(datetime.fromisoformat(TUESDAY))
+        async with running(replace(config, links=links, http_port=0), database.url, clock, demo=True) as service:
+            ready.set_result((service, asyncio.get_running_loop()))
+            await over.wait()
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
+    def work() -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(run())
+        except BaseException as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)
+
+    thread = threading.Thread(target=work)
     thread.start()
     try:
-        yield Served(ready.result(), loop, database)
+        service, loop = ready.result()
+        try:
+            yield Served(service, loop, database)
+        finally:
+            loop.call_soon_threadsafe(over.set)
     finally:
-        loop.call_soon_threadsafe(over.set)
         thread.join()
-        loop.close()
 
 
 @pytest.fixture(scope="module")
