@@ -31,7 +31,10 @@ WARM_UP_TRANSACTIONS = 500
 """Of all clients together."""
 OVERTIME_S = 60
 """After so long beyond its time pgbench is taken for stuck."""
+SESSIONS_END_MAX_S, POLL_S = 10, 0.01
 MICROSECONDS_PER_SECOND = 1_000_000
+
+_SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1"
 
 
 class PgbenchFailed(Exception):
@@ -149,11 +152,23 @@ async def _measured(
         timed = ("--log", f"--log-prefix={log / 'transactions'}", f"--time={max(round(seconds), 1)}")
         await _call(server, database, (*words[1], *how, *timed), seconds)
         own_ns = ended_children_cpu_ns() - own_ns
+        await _ended(server, database)
         after = await meter.after()
         done = read_logs(_lines(log))
     measured = row(name, done.latencies, done.count, done.nanoseconds, errors=done.failed)
     own_us = own_ns / NS_PER_MICROSECOND / max(done.count, 1)
     return replace(costing(measured, cost(before, after, done.count)), generator_us=own_us)
+
+
+async def _ended(server: EmbeddedServer, database: str) -> None:
+    """Wait until the database's sessions are over: only then all that they used can be read."""
+    connection = await asyncpg.connect(server.url(SUPERUSER, "postgres"))
+    try:
+        async with asyncio.timeout(SESSIONS_END_MAX_S):
+            while await connection.fetchval(_SESSIONS, database):  # noqa: ASYNC110  they are other processes
+                await asyncio.sleep(POLL_S)
+    finally:
+        await connection.close()
 
 
 def _lines(folder: Path) -> Iterator[str]:
