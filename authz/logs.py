@@ -129,7 +129,7 @@ def configure(*, as_json: bool) -> None:
     structlog.configure(
         processors=[*shared, mask_values, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # as it is when a line is written
         cache_logger_on_first_use=True,
     )
 

@@ -29,7 +29,7 @@ from ledger.embedded import SUPERUSER, EmbeddedServer
 from ledger.postgres import PostgresStore
 from ledger.signing import Signer
 from ledger.values import Cents
-from tests.acceptance.authorizer import running
+from tests.acceptance.authorizer import LOGGED, running
 from tests.acceptance.counter import ask, purchase
 from tests.conftest import Database
 from tests.engine.messages import advice, again, completion, refund, reversal, totals
@@ -98,7 +98,8 @@ class Site:
         url = self.database.superuser_url if arguments[0] == "archive" else self.database.finance_url
         code = await asyncio.to_thread(main, [*arguments, "--database", url, *(["--at", at] if at else [])])
         printed = self._capsys.readouterr()
-        assert (code, printed.err) == (DONE, b""), arguments
+        wrong = [line for line in printed.err.decode().splitlines() if not LOGGED.search(line)]
+        assert (code, wrong) == (DONE, []), arguments
         return printed.out
 
     async def anchor(self) -> None:
@@ -340,6 +341,8 @@ async def test_payments_go_on_while_ranges_move(make: Make) -> None:
     moving, replies = asyncio.create_task(archive(site)), list[Reason]()
     while not moving.done():
         replies.append((await site.house.pay(site.world.request(pan_of(1), 1, **on(NEW_DAY)))).reason)
+        if len(replies) % (RANGE_SIZE // 4) == 0:  # ranges are so short that half a minute, as there, is too long
+            await site.house.store.add_range()
     assert [one["range"] for one in await moving] == [0, 1]
     assert replies
     assert set(replies) == {Reason.APPROVED}

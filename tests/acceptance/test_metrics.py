@@ -14,7 +14,6 @@ from typing import Any, get_args
 from urllib.request import urlopen
 
 import pytest
-import uvloop
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -137,18 +136,17 @@ def serving(database: Database) -> Iterator[Served]:
 
     async def run() -> None:
         clock = SimulatedClock(datetime.fromisoformat(TUESDAY))
-        async with running(replace(config, links=links, http_port=0), database.url, clock, demo=True) as service:
-            ready.set_result((service, asyncio.get_running_loop()))
-            await over.wait()
-
-    def work() -> None:
         try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(run())
+            async with running(replace(config, links=links, http_port=0), database.url, clock, demo=True) as service:
+                ready.set_result((service, asyncio.get_running_loop()))
+                await over.wait()
         except BaseException as error:
             if ready.done():
                 raise
             ready.set_exception(error)
+
+    def work() -> None:
+        asyncio.run(run())
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -189,7 +189,7 @@ def test_a_repeat_that_comes_first_is_the_request(shop: Shop, make: Callable[[Sh
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param({"original": OriginalElements("0200", "000001", "0512103000", "970001").text}, id="DE 90"),
+        pytest.param({"original": OriginalElements("0200", "999999", "0512103000", "970001").text}, id="DE 90"),
         pytest.param({"replacement": f"{200:012}{'':030}"}, id="DE 95"),
         pytest.param({"replacement": None}, id="no DE 95"),
         pytest.param({"amount": f"{999:012}"}, id="DE 4"),
