@@ -34,7 +34,7 @@ OVERTIME_S = 60
 SESSIONS_END_MAX_S, POLL_S = 10, 0.01
 MICROSECONDS_PER_SECOND = 1_000_000
 
-_SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1"
+_SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'pgbench'"
 
 
 class PgbenchFailed(Exception):
@@ -161,7 +161,7 @@ async def _measured(
 
 
 async def _ended(server: EmbeddedServer, database: str) -> None:
-    """Wait until the database's sessions are over: only then all that they used can be read."""
+    """Wait until pgbench's sessions are over: only then all that they used can be read."""
     connection = await asyncpg.connect(server.url(SUPERUSER, "postgres"))
     try:
         async with asyncio.timeout(SESSIONS_END_MAX_S):
