@@ -27,17 +27,22 @@ SELECT min(r.day) AS day, b.cause, b.seq, f.sha256, b.line, b.entry, min(b.detai
 
 _STAGES = """
 SELECT m.stage, count(*) AS matches
-  FROM reconciliation.match AS m JOIN reconciliation.run AS r ON r.id = m.run
+  FROM (
+       SELECT run, number, stage FROM reconciliation.matched_movement
+        UNION
+       SELECT run, number, stage FROM reconciliation.matched_line
+        UNION
+       SELECT run, number, stage FROM reconciliation.matched_entry
+  ) AS m
  GROUP BY m.stage ORDER BY m.stage"""
 
 # Everything that a run says, under names that are the same in any database: a file's is its hash.
 _RUN = "SELECT id, key, heads::text, inputs::text, summary::text FROM reconciliation.run WHERE day = $1 ORDER BY id"
 _PARTS = (
-    "SELECT number, stage, cents FROM reconciliation.match WHERE run = $1 ORDER BY number",
-    "SELECT partition, seq, number FROM reconciliation.matched_movement WHERE run = $1 ORDER BY partition, seq",
-    """SELECT f.sha256, m.line, m.number FROM reconciliation.matched_line AS m JOIN reconciliation.file AS f
+    "SELECT partition, seq, number, stage FROM reconciliation.matched_movement WHERE run = $1 ORDER BY partition, seq",
+    """SELECT f.sha256, m.line, m.number, m.stage FROM reconciliation.matched_line AS m JOIN reconciliation.file AS f
            ON f.id = m.file WHERE run = $1 ORDER BY f.sha256, m.line""",
-    """SELECT f.sha256, m.entry, m.number FROM reconciliation.matched_entry AS m JOIN reconciliation.file AS f
+    """SELECT f.sha256, m.entry, m.number, m.stage FROM reconciliation.matched_entry AS m JOIN reconciliation.file AS f
            ON f.id = m.file WHERE run = $1 ORDER BY f.sha256, m.entry""",
     """SELECT b.number, b.cause, b.since, b.source, b.merchant, b.terminal, b.expected, b.found, b.partition, b.seq,
               f.sha256, b.line, b.entry, b.detail

@@ -43,25 +43,19 @@ SELECT coalesce(-sum(e.cents), 0)::bigint
   JOIN reconciliation.file AS f ON f.id = e.file
  WHERE e.account = $1 AND e.booked <= $2 AND (e.counterparty ^@ $3 OR EXISTS (
        SELECT FROM reconciliation.matched_entry AS m
-         JOIN reconciliation.match AS found USING (run, number)
-         JOIN reconciliation.run AS r ON r.id = m.run
-        WHERE m.file = e.file AND m.entry = e.entry AND found.stage = ANY ($4)))"""
+        WHERE m.file = e.file AND m.entry = e.entry AND m.stage = ANY ($4)))"""
 
 _RECEIVED = """
 SELECT coalesce(sum(e.cents), 0)::bigint
   FROM reconciliation.bank_entry AS e
   JOIN reconciliation.matched_entry AS m USING (file, entry)
-  JOIN reconciliation.match AS found USING (run, number)
-  JOIN reconciliation.run AS r ON r.id = m.run
- WHERE e.account = $1 AND e.booked <= $2 AND found.stage = $3"""
+ WHERE e.account = $1 AND e.booked <= $2 AND m.stage = $3"""
 
 # What the ledger records, up to some records, of clients' payments that the bank showed on this account, sooner or
 # later. A payment is a line in its order's passbook, in every partition that has holders of the order's.
 _RECORDED = """
 SELECT coalesce(sum(t.amount), 0)::bigint
   FROM reconciliation.matched_movement AS m
-  JOIN reconciliation.match AS found USING (run, number)
-  JOIN reconciliation.run AS r ON r.id = m.run
  CROSS JOIN LATERAL (
        SELECT holder FROM ledger.whole_journal WHERE partition = m.partition AND seq = m.seq LIMIT 1
   ) AS paid
@@ -74,7 +68,7 @@ SELECT coalesce(sum(t.amount), 0)::bigint
        SELECT amount FROM ledger.whole_transfer
         WHERE partition = upto.partition AND seq = record.seq AND debit ^@ 'issuer:float:'
   ) AS t
- WHERE found.stage = $2 AND EXISTS (
+ WHERE m.stage = $2 AND m.stage <> 'exact' AND EXISTS (
        SELECT FROM reconciliation.matched_entry AS o JOIN reconciliation.bank_entry AS e USING (file, entry)
         WHERE o.run = m.run AND o.number = m.number AND e.account = $1)"""
 
@@ -83,8 +77,7 @@ SELECT e.booked, e.cents, e.reference, e.end_to_end, e.counterparty, (sum(e.cent
   FROM reconciliation.bank_entry AS e
   JOIN reconciliation.file AS f ON f.id = e.file
  WHERE e.account = $1 AND e.booked <= $2 AND e.counterparty ^@ $3 IS NOT TRUE AND NOT EXISTS (
-       SELECT FROM reconciliation.matched_entry AS m JOIN reconciliation.run AS r ON r.id = m.run
-        WHERE m.file = e.file AND m.entry = e.entry)
+       SELECT FROM reconciliation.matched_entry AS m WHERE m.file = e.file AND m.entry = e.entry)
  ORDER BY e.booked, f.sha256, e.entry LIMIT $4"""
 
 

@@ -112,27 +112,25 @@ CREATE TABLE reconciliation.run (
 );
 CREATE INDEX run_day ON reconciliation.run (day, id);
 
--- What was found to be the same: some movements of the ledger, and some lines. A movement is one record's effect on an
--- acquirer's account; each side of a match adds up to `cents`, but for what its `stage` tolerates.
-CREATE TABLE reconciliation.match (
-    run bigint NOT NULL,
-    number int NOT NULL CHECK (number > 0),
-    stage text NOT NULL,
-    cents bigint NOT NULL,
-    PRIMARY KEY (run, number)
-);
+-- What was found to be the same: some movements of the ledger, and some lines or entries, all of one `number` of a run.
+-- A movement is one record's effect on an acquirer's account; both sides of a match add up to the same, but for what its
+-- `stage` tolerates.
 CREATE TABLE reconciliation.matched_movement (
     partition int NOT NULL,
     seq bigint NOT NULL,
     run bigint NOT NULL,
-    number int NOT NULL,
+    number int NOT NULL CHECK (number > 0),
+    stage text COLLATE "C" NOT NULL,
     PRIMARY KEY (partition, seq)
 );
+-- Adjustments and clients' payments among them, which are looked for by their stage.
+CREATE INDEX matched_movement_stage ON reconciliation.matched_movement (stage, run) WHERE stage <> 'exact';
 CREATE TABLE reconciliation.matched_line (
     file bigint NOT NULL,
     line int NOT NULL,
     run bigint NOT NULL,
-    number int NOT NULL,
+    number int NOT NULL CHECK (number > 0),
+    stage text COLLATE "C" NOT NULL,
     PRIMARY KEY (file, line)
 );
 -- Runs follow one another in it: a range of its pages has lines of one run or two.
@@ -141,9 +139,11 @@ CREATE TABLE reconciliation.matched_entry (
     file bigint NOT NULL,
     entry int NOT NULL,
     run bigint NOT NULL,
-    number int NOT NULL,
+    number int NOT NULL CHECK (number > 0),
+    stage text COLLATE "C" NOT NULL,
     PRIMARY KEY (file, entry)
 );
+CREATE INDEX matched_entry_run ON reconciliation.matched_entry (run, number);
 
 -- All that didn't agree when a run was published: each run lists every break that is open then, with the day on which
 -- it was first seen. What it is about is named by the record, the line, the entry: whichever there is.
@@ -202,8 +202,8 @@ DECLARE
     one text;
 BEGIN
     FOREACH one IN ARRAY ARRAY[
-        'file', 'clearing_line', 'quarantined', 'bank_balance', 'bank_entry', 'run', 'match', 'matched_movement',
-        'matched_line', 'matched_entry', 'break', 'waiting', 'payment_file', 'payout'
+        'file', 'clearing_line', 'quarantined', 'bank_balance', 'bank_entry', 'run', 'matched_movement', 'matched_line',
+         'matched_entry', 'break', 'waiting', 'payment_file', 'payout'
     ] LOOP
         EXECUTE format('ALTER TABLE reconciliation.%I OWNER TO ledger_owner', one);
         EXECUTE format('REVOKE ALL ON reconciliation.%I FROM ledger_owner', one);

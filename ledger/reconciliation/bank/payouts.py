@@ -49,21 +49,19 @@ SELECT id, key, day FROM reconciliation.run WHERE id > $1 AND id <= $2 ORDER BY 
 
 _SETTLED = """
 SELECT entry.counterparty, sum(entry.cents)::bigint AS cents
-  FROM reconciliation.match AS match
-  JOIN reconciliation.matched_entry AS matched ON matched.run = match.run AND matched.number = match.number
+  FROM reconciliation.matched_entry AS matched
   JOIN reconciliation.bank_entry AS entry ON entry.file = matched.file AND entry.entry = matched.entry
- WHERE match.run = $1 AND match.stage = $2
+ WHERE matched.run = $1 AND matched.stage = $2
  GROUP BY entry.counterparty"""
 
 _ADJUSTED = """
 SELECT p.acquirer, sum(p.cents)::bigint AS cents
-  FROM reconciliation.match AS match
-  JOIN reconciliation.matched_movement AS moved ON moved.run = match.run AND moved.number = match.number
+  FROM reconciliation.matched_movement AS moved
   CROSS JOIN LATERAL (
        SELECT request FROM ledger.whole_journal AS j WHERE j.partition = moved.partition AND j.seq = moved.seq LIMIT 1
   ) AS j
   CROSS JOIN LATERAL json_to_record(j.request -> 'command' -> 'proposal') AS p (kind text, acquirer text, cents bigint)
- WHERE match.run = $1 AND match.stage = $2 AND p.kind = 'settlement'
+ WHERE moved.run = $1 AND moved.stage = $2 AND moved.stage <> 'exact' AND p.kind = 'settlement'
  GROUP BY p.acquirer"""
 
 _NUMBER = "SELECT count(*) FROM reconciliation.payout WHERE acquirer = $1 AND day = $2"

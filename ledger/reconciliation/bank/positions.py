@@ -31,16 +31,12 @@ RUNS_A_DAY_MAX = 100
 _RUNS = """
 SELECT id, key, day FROM reconciliation.run WHERE day = $1 ORDER BY id DESC LIMIT $2"""
 
-# A match's stage is looked up by its key: how many lines a new run has, the planner can't know.
 _MATCHED = """
 SELECT line.acquirer, line.merchant, line.product, sum(line.cents)::bigint AS cents,
        sum(line.payments)::bigint AS payments
   FROM reconciliation.matched_line AS matched
   JOIN reconciliation.clearing_line AS line ON line.file = matched.file AND line.line = matched.line
- WHERE matched.run = $1 AND (
-       SELECT match.stage FROM reconciliation.match AS match
-        WHERE match.run = matched.run AND match.number = matched.number
-       ) = ANY ($2)
+ WHERE matched.run = $1 AND matched.stage = ANY ($2)
  GROUP BY line.acquirer, line.merchant, line.product
  ORDER BY line.acquirer, line.merchant, line.product NULLS FIRST"""
 

@@ -144,8 +144,7 @@ FROM (
     WHERE NOT EXISTS (
         SELECT FROM reconciliation.bank_entry AS b
         JOIN reconciliation.matched_entry AS x ON x.file = b.file AND x.entry = b.entry
-        JOIN reconciliation.match AS m ON m.run = x.run AND m.number = x.number
-        WHERE m.stage = 'net-position' AND b.counterparty = n.counterparty AND b.cents = -p.net
+        WHERE x.stage = 'net-position' AND b.counterparty = n.counterparty AND b.cents = -p.net
             AND b.booked BETWEEN p.day AND p.day + p.settled_days
     )
 ) AS s

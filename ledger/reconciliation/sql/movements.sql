@@ -122,23 +122,23 @@ INSERT INTO movement (
 SELECT
     e.partition, e.seq, e.at, e.kind, e.acquirer,
     coalesce(e.day, CASE WHEN b.seq > 0 THEN b.day ELSE least((e.at AT TIME ZONE $1)::date, b.day) END),
-    e.cents, e.shortfall, rtrim(o.merchant), rtrim(o.terminal),
-    CASE left(o.mti, 3) WHEN '042' THEN '040' ELSE left(o.mti, 3) END, o.trace, o.transmitted,
+    e.cents, e.shortfall, rtrim((o).merchant), rtrim((o).terminal),
+    CASE left((o).mti, 3) WHEN '042' THEN '040' ELSE left((o).mti, 3) END, (o).trace, (o).transmitted,
     CASE WHEN pg_input_is_valid(c.clock, 'timestamp') THEN c.clock::timestamp END,
-    rtrim(o.retrieval_reference), e.product, left(o.original, 20), e.fresh, e.settled
-FROM effective AS e
-CROSS JOIN LATERAL json_to_record(e.request #> '{command,origin}') AS o (
-    mti text, trace text, transmitted text, local text, terminal text, merchant text, retrieval_reference text,
-    original text
-)
-CROSS JOIN LATERAL (SELECT left(o.local, 8) || 'T' || right(o.local, 6) AS clock) AS c
+    rtrim((o).retrieval_reference), e.product, left((o).original, 20), e.fresh, e.settled
+FROM (
+    SELECT e.*, json_populate_record(NULL::pg_temp.origin, e.request #> '{command,origin}') AS o
+    FROM effective AS e
+    OFFSET 0
+) AS e
+CROSS JOIN LATERAL (SELECT left((o).local, 8) || 'T' || right((o).local, 6) AS clock) AS c
 LEFT JOIN LATERAL (
     SELECT b.seq, b.day FROM opening AS b
     WHERE e.day IS NULL AND b.partition = e.partition AND b.acquirer = e.acquirer AND b.seq < e.seq
     ORDER BY b.seq DESC
     LIMIT 1
 ) AS b ON true
-WHERE o.trace IS NOT NULL
+WHERE (o).trace IS NOT NULL
 
 -- name: adjustments
 -- All that ever resolved a break, in a partition, found by its passbooks. `;` follows `:`. $2: those that some run took

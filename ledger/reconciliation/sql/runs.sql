@@ -77,24 +77,20 @@ INSERT INTO reconciliation.run (key, day, heads, inputs, summary) VALUES ($1, $2
 -- name: publish_matches
 -- Matches are numbered in the order in which they were found.
 WITH numbered AS MATERIALIZED (
-    SELECT j.stage, j.partition, j.seq, j.file, j.line, j.entry, j.cents,
+    SELECT j.stage, j.partition, j.seq, j.file, j.line, j.entry,
         dense_rank() OVER (ORDER BY j.step, j.lead_file, j.lead_line) AS number
     FROM joined AS j
 ),
 movement AS (
-    INSERT INTO reconciliation.matched_movement (partition, seq, run, number)
-    SELECT n.partition, n.seq, $1, n.number FROM numbered AS n WHERE n.seq IS NOT NULL
-),
-line AS (
-    INSERT INTO reconciliation.matched_line (file, line, run, number)
-    SELECT n.file, n.line, $1, n.number FROM numbered AS n WHERE n.line IS NOT NULL
+    INSERT INTO reconciliation.matched_movement (partition, seq, run, number, stage)
+    SELECT n.partition, n.seq, $1, n.number, n.stage FROM numbered AS n WHERE n.seq IS NOT NULL
 ),
 entry AS (
-    INSERT INTO reconciliation.matched_entry (file, entry, run, number)
-    SELECT n.file, n.entry, $1, n.number FROM numbered AS n WHERE n.entry IS NOT NULL
+    INSERT INTO reconciliation.matched_entry (file, entry, run, number, stage)
+    SELECT n.file, n.entry, $1, n.number, n.stage FROM numbered AS n WHERE n.entry IS NOT NULL
 )
-INSERT INTO reconciliation.match (run, number, stage, cents)
-SELECT $1, n.number, n.stage, n.cents FROM numbered AS n WHERE n.cents IS NOT NULL
+INSERT INTO reconciliation.matched_line (file, line, run, number, stage)
+SELECT n.file, n.line, $1, n.number, n.stage FROM numbered AS n WHERE n.line IS NOT NULL
 
 -- name: publish_waiting
 -- What is open without being a break of its own: the next run reads it again.

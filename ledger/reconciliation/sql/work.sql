@@ -19,6 +19,11 @@ CREATE TEMP TABLE adjustment (
 
 -- name: reading
 -- What each session reads, matches exactly, and leaves.
+-- What a terminal's request says of itself in the journal, as far as it is matched by.
+CREATE TYPE pg_temp.origin AS (
+    mti text, trace text, transmitted text, local text, terminal text, merchant text, retrieval_reference text,
+    original text
+);
 -- Where each wanted business day lies in a partition's journal: `after` < seq <= `through`.
 CREATE TEMP TABLE span (
     partition int, acquirer text COLLATE "C", account text COLLATE "C", "after" bigint, through bigint, day date

@@ -53,7 +53,7 @@ class Bank:
         )
         return file
 
-    async def match(self, stage: str, file: int, entry: int, cents: int, seq: int | None = None) -> None:
+    async def match(self, stage: str, file: int, entry: int, seq: int | None = None) -> None:
         """Publish a run that found an entry to be something."""
         self.files += 1
         run = await self.connection.fetchval(
@@ -62,12 +62,13 @@ class Bank:
             self.files.to_bytes(32),
             FIRST,
         )
-        await self.connection.execute("INSERT INTO reconciliation.match VALUES ($1, 1, $2, $3)", run, stage, cents)
         await self.connection.execute(
-            "INSERT INTO reconciliation.matched_entry VALUES ($1, $2, $3, 1)", file, entry, run
+            "INSERT INTO reconciliation.matched_entry VALUES ($1, $2, $3, 1, $4)", file, entry, run, stage
         )
         if seq is not None:
-            await self.connection.execute("INSERT INTO reconciliation.matched_movement VALUES (0, $1, $2, 1)", seq, run)
+            await self.connection.execute(
+                "INSERT INTO reconciliation.matched_movement VALUES (0, $1, $2, 1, $3)", seq, run, stage
+            )
 
 
 def reconciler_of(database: Any) -> str:
@@ -130,7 +131,7 @@ async def test_a_cent_is_a_finding_and_the_entry_that_explains_it_is_named(
 ) -> None:
     await _write(database, *EVERYTHING)
     file = await bank.state(FIRST, 1_000, 500, cents)
-    await bank.match("funding", file, 1, 500, seq=2)
+    await bank.match("funding", file, 1, seq=2)
     found = await _stated(database)
     assert (found.of(Claim.RECEIVED), found.difference, found.agrees) == (0, cents, False)
     assert found.unmatched_cents == cents
@@ -142,7 +143,7 @@ async def test_a_payout_that_the_bank_made_and_nobody_recorded_yet_is_a_line_of_
 ) -> None:
     await _write(database, *EVERYTHING)
     file = await bank.state(FIRST, 0, 1_500, -100)
-    await bank.match("payout", file, 2, -100)
+    await bank.match("payout", file, 2)
     found = await _stated(database)
     assert (found.of(Claim.PAYABLE), found.of(Claim.PAID), found.difference) == (110, -100, 0)
 
@@ -154,7 +155,7 @@ async def test_a_recorded_settlement_takes_the_lines_place(database: Any, bank: 
     early = await _stated(database)
     assert (early.settled, early.of(Claim.PAYABLE), early.of(Claim.PAID), early.difference) == (110, 0, 110, 0)
     file = await bank.state(FIRST + DAY, 1_000, -110)
-    await bank.match("net-position", file, 1, -110)
+    await bank.match("net-position", file, 1)
     late = await _stated(database, FIRST + DAY)
     assert (late.of(Claim.PAID), late.bank, late.difference) == (0, 890, 0)
 
@@ -164,7 +165,7 @@ async def test_what_a_client_paid_on_the_evening_before_it_was_recorded(database
     await _write(database, *([("load", "2026", 1_000)] + [("pay", "2026", 10)] * 5 + [("order", "2026", 500)]))
     file = await bank.state(FIRST, 0, 1_000, 500)
     assert (await _stated(database)).difference == 500
-    await bank.match("funding", file, 2, 500, seq=7)
+    await bank.match("funding", file, 2, seq=7)
     evening = await _stated(database)
     assert (evening.of(Claim.RECEIVED), evening.difference) == (500, 0)
     await bank.state(FIRST + DAY, 1_500)
@@ -183,7 +184,7 @@ async def test_an_orders_payment_is_all_that_every_partition_has_of_it(cluster: 
         await store.close()
         connection = await asyncpg.connect(small.superuser_url)
         bank = Bank(connection)
-        await bank.match("funding", await bank.state(FIRST, 0, 500), 1, 500, seq=1)
+        await bank.match("funding", await bank.state(FIRST, 0, 500), 1, seq=1)
         await connection.close()
         found = await funds(small.finance_url, FIRST, TERMS)
     assert (found.of(Claim.CLIENTS), found.of(Claim.RECEIVED), found.difference) == (500, 0, 0)

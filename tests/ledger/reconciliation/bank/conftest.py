@@ -105,10 +105,7 @@ class Books:
         run = await self._published(connection, day)
         for one in made:
             await connection.execute(
-                "INSERT INTO reconciliation.match VALUES ($1, $2, $3, $4)", run, one.line, stage, one.cents
-            )
-            await connection.execute(
-                "INSERT INTO reconciliation.matched_line VALUES ($1, $2, $3, $2)", file, one.line, run
+                "INSERT INTO reconciliation.matched_line VALUES ($1, $2, $3, $2, $4)", file, one.line, run, stage
             )
         return run
 
