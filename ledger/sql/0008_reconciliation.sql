@@ -62,8 +62,9 @@ CREATE TABLE reconciliation.clearing_line (
     original text COLLATE "C",
     PRIMARY KEY (file, line)
 );
--- Whether a line repeats another, and whether a merchant's lines were ever matched.
+-- Whether a line repeats another; and whether a merchant's, or a terminal's, lines were ever matched.
 CREATE INDEX clearing_line_name ON reconciliation.clearing_line (acquirer, merchant, coalesce(trace, retrieval, ''));
+CREATE INDEX clearing_line_terminal ON reconciliation.clearing_line (acquirer, rtrim(terminal), day);
 
 -- A line that isn't what its format says, and why. The line itself isn't kept: it may hold anything.
 CREATE TABLE reconciliation.quarantined (

@@ -23,6 +23,8 @@ from ledger.values import Partition, Seq
 
 RECORDED_LATE_DAYS = 4
 """Finance enters a client's payment once the statement shows it: after a long weekend at the latest."""
+LEFT_OPEN = (Cause.MISSING_IN_BANK, Cause.AMOUNT_DIFFERS)
+"""Why a run leaves a client's payment open for the next one."""
 
 _sql = statements("bank")
 
@@ -126,14 +128,14 @@ async def _take_payments(connection: asyncpg.Connection, run: Considered, terms:
     if behind is None:
         first = await connection.fetchval(_sql["first_covered"], list(run.files))
         behind = (first or run.day) - timedelta(days=1)
+    of_window = _sql["payments_of_window"] + _sql["take_payments"]
+    of_carried = _sql["payments_of_carried"] + _sql["take_payments"]
     for partition, head in run.heads.items():
         after = await _through(connection, partition, head, behind, zone)
         late = await _through(connection, partition, head, run.day + timedelta(days=RECORDED_LATE_DAYS), zone)
         for begin, end in windows(min(after, run.heads_before.get(partition, after)), late):
-            await connection.execute(_sql["take_payments"], partition, begin, end, terms.zone)
-    for row in await connection.fetch(_sql["carried_payments"], [Cause.MISSING_IN_BANK, Cause.AMOUNT_DIFFERS]):
-        if row["seq"] <= run.heads.get(row["partition"], 0):
-            await connection.execute(_sql["take_payments"], row["partition"], row["seq"] - 1, row["seq"], terms.zone)
+            await connection.execute(of_window, terms.zone, partition, begin, end)
+        await connection.execute(of_carried, terms.zone, partition, head, list(LEFT_OPEN))
     await connection.execute(_sql["whole_payments"], terms.accounts.operating, list(run.files))
     await connection.execute("ANALYZE bank_entry_here; ANALYZE bank_payment")
 

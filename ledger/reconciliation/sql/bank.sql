@@ -33,13 +33,36 @@ WHERE e.file = ANY ($3) AND e.booked <= $1
     )
     AND NOT EXISTS (SELECT FROM reconciliation.matched_entry AS x WHERE x.file = e.file AND x.entry = e.entry)
 
+-- name: payments_of_window
+-- Before `take_payments`: what clients were recorded to have paid in, in a window of seqs ($3 < seq <= $4), found by the
+-- orders' passbooks (`;` follows `:`).
+WITH recorded AS (
+    SELECT j.partition, j.seq, j.at, j.request FROM ledger.whole_journal AS j
+    WHERE j.partition = $2 AND j.seq > $3 AND j.seq <= $4 AND j.holder >= 'order:' AND j.holder < 'order;'
+        AND j.kind = 'payment'
+)
+
+-- name: payments_of_carried
+-- Before `take_payments`: those that the run before left open for one of the causes $4, up to a head ($3).
+WITH recorded AS (
+    SELECT c.partition, c.seq, j.at, j.request
+    FROM (
+        SELECT DISTINCT partition, seq FROM carried WHERE partition = $2 AND seq <= $3 AND cause = ANY ($4)
+    ) AS c
+    CROSS JOIN LATERAL (
+        SELECT j.at, j.request FROM ledger.whole_journal AS j
+        WHERE j.partition = c.partition AND j.seq = c.seq
+            AND j.holder >= 'order:' AND j.holder < 'order;' AND j.kind = 'payment'
+        LIMIT 1
+    ) AS j
+)
+
 -- name: take_payments
--- One window of seqs: what clients were recorded to have paid in, and that no earlier run matched: found by the orders'
--- passbooks (`;` follows `:`). `face` is the part that becomes vouchers.
+-- What is recorded, and no earlier run matched. `face` is the part that becomes vouchers. Days are those of zone $1.
 INSERT INTO bank_payment (partition, seq, day, client, orders, key, total, face)
-SELECT j.partition, j.seq, (j.at AT TIME ZONE $4)::date, c.client, c."order",
+SELECT j.partition, j.seq, (j.at AT TIME ZONE $1)::date, c.client, c."order",
     nullif(upper(regexp_replace(c.reference, '[^A-Za-z0-9]', '', 'g')), ''), c.amount, t.face
-FROM ledger.whole_journal AS j
+FROM recorded AS j
 CROSS JOIN LATERAL json_to_record(j.request -> 'command') AS c (
     client text, "order" text, reference text, amount bigint)
 CROSS JOIN LATERAL (
@@ -47,20 +70,13 @@ CROSS JOIN LATERAL (
     FROM ledger.whole_transfer AS t
     WHERE t.partition = j.partition AND t.seq = j.seq
 ) AS t
-WHERE j.partition = $1 AND j.seq > $2 AND j.seq <= $3 AND j.holder >= 'order:' AND j.holder < 'order;'
-    AND j.kind = 'payment' AND t.transfers > 0
+WHERE t.transfers > 0
     AND (
         SELECT true FROM reconciliation.matched_movement AS x
         WHERE x.partition = j.partition AND x.seq = j.seq
         LIMIT 1
     ) IS NULL
 ON CONFLICT DO NOTHING
-
--- name: carried_payments
--- The seqs of the payments that the run before left open.
-SELECT DISTINCT c.partition, c.seq FROM carried AS c
-WHERE c.seq IS NOT NULL AND c.cause = ANY ($1)
-ORDER BY c.partition, c.seq
 
 -- name: whole_payments
 -- An order's payment is one, in however many partitions it was recorded. What is paid into an account ($1) whose

@@ -21,13 +21,17 @@ WHERE NOT l.heard
             WHERE j.partition = f.partition AND j.holder = 'merchant:' || l.merchant
             LIMIT 1
         ) AS j))
-    AND (
+    AND CASE WHEN l.terminal IS NULL THEN (
         SELECT true FROM reconciliation.clearing_line AS k
         WHERE k.day >= $2 AND k.acquirer = l.acquirer AND k.merchant = l.merchant
-            AND (l.terminal IS NULL OR rtrim(k.terminal) = l.terminal)
             AND EXISTS (SELECT FROM reconciliation.matched_line AS x WHERE x.file = k.file AND x.line = k.line)
         LIMIT 1
-    ) IS NULL
+    ) ELSE (
+        SELECT true FROM reconciliation.clearing_line AS k
+        WHERE k.day >= $2 AND k.acquirer = l.acquirer AND k.merchant = l.merchant AND rtrim(k.terminal) = l.terminal
+            AND EXISTS (SELECT FROM reconciliation.matched_line AS x WHERE x.file = k.file AND x.line = k.line)
+        LIMIT 1
+    ) END IS NULL
 
 -- name: amount_differs
 -- One payment's line, or one that sums payments up.
