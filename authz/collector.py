@@ -2,7 +2,7 @@
 
 import gc
 
-COLLECTOR_THRESHOLDS = (50_000, 20, 100)
+COLLECTOR_THRESHOLDS = (20_000, 20, 100)
 """Objects made between young collections, young ones between middle ones, middle ones between full ones.
 
 More than all requests in hand consist of: what is in flight isn't walked through with every batch.

@@ -23,12 +23,12 @@ from authz.decision.refused import Refused
 from authz.engine.business_days import BusinessDays
 from authz.engine.facts import books_read, facts_of
 from authz.engine.identities import effects_of, key_of
+from authz.engine.inputs import Inputs, decode_inputs, encode_json
 from authz.engine.kinds import beside_of, kind_of
 from authz.engine.lookup import read_answer
 from authz.engine.originals import Sight, Trail, follow, named_by
 from authz.engine.passbooks import Passbooks, encode_state
 from authz.engine.recent import Known
-from authz.engine.work import Inputs, decode_inputs, encode_json
 from ledger.postgres import PostgresStore
 from ledger.reading import Progress, chunks, entry_of, heads, reader
 from ledger.store import IDENTITIES_A_CALL_MAX, Line, Store

@@ -95,9 +95,12 @@ class Desk:
             return self._decide_anew(work)
         for key in work.keys.answering():
             same = self._seen(work, key)
-            if same is not None and content_of(same.answer.command) == content_of(work.command):
-                return same.answer
-            if same is not None and key == work.keys.identity:
+            if same is None:
+                continue
+            answer = same.answer
+            if content_of(answer.command) == content_of(work.command):
+                return answer
+            if key == work.keys.identity:
                 return _reused(work)
         bearer = self._seen(work, work.keys.reference)
         return self._decide_anew(work) if bearer is None else _reused(work, bearer)

@@ -24,7 +24,7 @@ _SEPARATOR = "\x1f"
 _NAMEABLE = frozenset({"010", "012", "020", "022"})
 
 
-class Keys(Struct, frozen=True):
+class Keys(Struct, frozen=True, gc=False):
     """The two keys of a request.
 
     `earlier` is the identity that a repeat may have had: DE 13 has no year, and when the repeat comes, after more than

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from authz.engine.desk import Desk
 from authz.engine.loader import Loader
-from authz.engine.recent import Known
-from authz.engine.requests import Answer
-from authz.engine.work import Work, decode_inputs, decode_reply
+from authz.engine.recent import Known, read
+from authz.engine.work import Work
 from authz.metrics.collectors import Hits
 from ledger.store import IDENTITIES_A_CALL_MAX, Line, Store
 from ledger.store import Answer as StoredAnswer
@@ -92,4 +91,4 @@ class Lookup:
 
 def read_answer(stored: StoredAnswer) -> Known:
     """Read a record that a key found."""
-    return Known(Answer(decode_inputs(stored.request).command, decode_reply(stored.reply)), seq=stored.seq)
+    return Known(read(stored), seq=stored.seq)

@@ -19,7 +19,7 @@ STEPS_A_LOOK = 8
 """Steps of a request that are looked up together, and again as many once they are all there."""
 
 
-class Trail(Struct, frozen=True):
+class Trail(Struct, frozen=True, gc=False):
     """An original, and the records that say what stands of it."""
 
     original: Original
@@ -75,12 +75,14 @@ def _newest(standing: Standing, record: Known, sight: Sight) -> tuple[Standing, 
     while True:
         width = max(STEPS_A_LOOK, standing.step)
         steps = range(standing.step + 1, standing.step + 1 + width)
-        reached = standing.step
+        taken = 0
         for known in sight.see([step_key(standing.original, step) for step in steps]):
             if known is None:
                 break
-            standing, record = _of(standing.original, known), known
-        if sight.unsought or standing.step < reached + width:
+            record, taken = known, taken + 1
+        if taken:
+            standing = _of(standing.original, record)
+        if sight.unsought or taken < width:
             return standing, record
 
 

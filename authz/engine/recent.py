@@ -4,16 +4,36 @@ from collections import OrderedDict
 
 from msgspec import Struct
 
+from authz.engine.inputs import decode_inputs, decode_reply
 from authz.engine.requests import Answer
+from ledger.store import Answer as StoredAnswer
 from ledger.values import Identity, Seq
 
 
-class Known(Struct):
-    """A request that was decided, and its keys. `seq` is its record's: 0 until it is sent."""
+class Known(Struct, gc=False):
+    """A request that was decided, and its keys. `seq` is its record's: 0 until it is sent.
 
-    answer: Answer
+    From then on its answer is kept as the record has it, as texts: in half the room, and few are asked for again.
+    """
+
+    kept: Answer | StoredAnswer
     keys: tuple[Identity, ...] = ()
     seq: Seq = Seq(0)
+
+    @property
+    def answer(self) -> Answer:
+        """How it is answered."""
+        return self.kept if isinstance(self.kept, Answer) else read(self.kept)
+
+    def sent(self, stored: StoredAnswer) -> None:
+        """Note the record that it becomes."""
+        self.kept = stored
+        self.seq = stored.seq
+
+
+def read(stored: StoredAnswer) -> Answer:
+    """Read the answer that a record has."""
+    return Answer(decode_inputs(stored.request).command, decode_reply(stored.reply))
 
 
 class Recent:

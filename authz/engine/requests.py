@@ -10,7 +10,7 @@ from authz.decision.commands import Command, Payment, Totals
 from authz.decision.outcomes import Reply
 
 
-class Secrets(Struct, frozen=True, kw_only=True):
+class Secrets(Struct, frozen=True, kw_only=True, gc=False):
     """What of a request may never be written down. Its repr shows none of it."""
 
     pan: str
@@ -27,7 +27,7 @@ class Secrets(Struct, frozen=True, kw_only=True):
         return []
 
 
-class Named(Struct, frozen=True):
+class Named(Struct, frozen=True, gc=False):
     """What a request says of its original (DE 90): its MTI, DE 11, DE 7, and DE 32 as eleven digits."""
 
     mti: str
@@ -36,7 +36,7 @@ class Named(Struct, frozen=True):
     acquirer: str
 
 
-class Request(Struct, frozen=True):
+class Request(Struct, frozen=True, gc=False):
     """A payment as a link understood it. The engine fills in `command.card`, `reference` and `originals`.
 
     `link` is the acquirer id of the link it came by, whose keys verify it; `deadline` is the event loop's time
@@ -51,7 +51,7 @@ class Request(Struct, frozen=True):
     named: Named | None = None
 
 
-class TotalsRequest(Struct, frozen=True):
+class TotalsRequest(Struct, frozen=True, gc=False):
     """An acquirer's totals as a link understood them. The engine fills in what the ledger has."""
 
     command: Totals
@@ -59,14 +59,14 @@ class TotalsRequest(Struct, frozen=True):
     deadline: float
 
 
-class KeyChange(Struct, frozen=True):
+class KeyChange(Struct, frozen=True, gc=False):
     """What became of a key change, and the check value of the new key, if it is in use now."""
 
     reply: Reply
     check_value: str | None = None
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, gc=False):
     """A reply, and the stored command whose fields it echoes."""
 
     command: Command

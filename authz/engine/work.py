@@ -3,18 +3,19 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-import msgspec
 from msgspec import Struct
 
 from authz.decision.commands import CardId, Command
 from authz.decision.evidence import Evidence
-from authz.decision.outcomes import Outcome, Reply
+from authz.decision.outcomes import Outcome
 from authz.decision.programme import PRODUCT_CODES
 from authz.engine.identities import Keys
+from authz.engine.inputs import Inputs, encode_json
 from authz.engine.originals import Trail
 from authz.engine.passbooks import Passbook, encode_state
 from authz.engine.recent import Known
 from authz.engine.requests import Answer, Waiter
+from ledger.store import Answer as StoredAnswer
 from ledger.values import Entry, HolderId, Identity, Seq
 
 
@@ -70,21 +71,6 @@ class Books(Struct, frozen=True, gc=False):
         )
 
 
-class Inputs(Struct, frozen=True, omit_defaults=True, gc=False):
-    """What a record holds as its request: every input of the decision but instant and epoch, which it holds itself.
-
-    `used` are the seqs of the records it rested on: the holder's previous, the merchant's, the employer's, the
-    programme's; `trail` those of the records that say what stood of its original. `by`, which no decision reads, is for
-    audits.
-    """
-
-    command: Command
-    evidence: Evidence
-    used: tuple[int, ...]
-    trail: tuple[int, ...] = ()
-    by: str = ""
-
-
 class Decided(Struct):
     """A decision on its way to the ledger, made at the instant `at`."""
 
@@ -110,18 +96,19 @@ class Decided(Struct):
         """Write the record that is to stand at `seq`, and turn its passbook to that line."""
         trail = () if self.trail is None else tuple([known.seq for known in self.trail.records])
         inputs = Inputs(self.work.command, self.work.evidence, self.books.used(), trail, self.work.by)
+        request, reply = encode_json(inputs).decode(), encode_json(self.outcome.reply).decode()
         state = None
         if self.books.holder is not None and self.outcome.state is not None:
             self.books.holder.seq = seq
             state = encode_state(self.outcome.state).decode()
         if self.known is not None:
-            self.known.seq = seq
+            self.known.sent(StoredAnswer(seq, request, reply))
         return Entry(
             at=self.at,
             kind=self.work.kind,
             holder=self.outcome.holder,
-            request=encode_json(inputs).decode(),
-            reply=encode_json(self.outcome.reply).decode(),
+            request=request,
+            reply=reply,
             reason=self.outcome.reply.reason,
             position=state,
             transfers=self.outcome.transfers,
@@ -144,8 +131,3 @@ class Batch(Struct):
             yield one.work
         for work, _ in self.riders:
             yield work
-
-
-encode_json = msgspec.json.Encoder().encode
-decode_inputs = msgspec.json.Decoder(Inputs).decode
-decode_reply = msgspec.json.Decoder(Reply).decode

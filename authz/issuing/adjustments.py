@@ -19,8 +19,8 @@ from authz.decision.issuing.states import (
     adjustment_passbook,
 )
 from authz.decision.refused import Refused
+from authz.engine.inputs import decode_inputs
 from authz.engine.passbooks import decode_state
-from authz.engine.work import decode_inputs
 from authz.issuing.issuer import PAGE_MAX, Issuer, KeyReused, NotThere, require_done
 from authz.issuing.names import new_id
 from ledger.values import Partition, Seq

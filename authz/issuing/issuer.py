@@ -14,8 +14,8 @@ from authz.decision.programme import Product, Programme
 from authz.engine.cards import Cards
 from authz.engine.engine import Engine
 from authz.engine.identities import command_key
+from authz.engine.inputs import decode_inputs
 from authz.engine.passbooks import decode_state
-from authz.engine.work import decode_inputs
 from authz.issuing.contacts import Contacts
 from authz.security.module import SecurityModule
 from ledger.store import HOLDERS_A_CALL_MAX, LedgerError, Store

@@ -31,8 +31,8 @@ from authz.decision.issuing.states import ClientId
 from authz.decision.outcomes import Reason, Reply
 from authz.decision.position import CardId, Position
 from authz.decision.reference import Employer, Merchant, employer_passbook, merchant_passbook
+from authz.engine.inputs import decode_inputs, decode_reply
 from authz.engine.passbooks import decode_state
-from authz.engine.work import decode_inputs, decode_reply
 from authz.issuing.issuer import HOME, Issuer
 from ledger.store import EVENTS_A_CALL_MAX, HISTORY_LINES_MAX, Event, Line
 from ledger.values import Cents, HolderId, Lot, Purse, Seq

@@ -35,7 +35,7 @@ from authz.decision.issuing.states import (
 from authz.decision.position import CardId
 from authz.decision.refused import Refused
 from authz.engine.cards import CARDS_A_QUERY_MAX, NumberedCard
-from authz.engine.work import decode_inputs
+from authz.engine.inputs import decode_inputs
 from authz.issuing.cardfiles import Addressee, CardFiles, CardLine, CardRecipients, FileKind, PinLine
 from authz.issuing.following import window
 from authz.issuing.issuer import HOME, Issuer, KeyReused, NotNow, NotThere

@@ -22,7 +22,7 @@ from authz.decision.issuing.states import (
 )
 from authz.decision.programme import Product, Programme
 from authz.engine.bulk import BEGIN_AGAIN_EVERY_S, BRISK, Errand
-from authz.engine.work import decode_inputs
+from authz.engine.inputs import decode_inputs
 from authz.issuing import chunks
 from authz.issuing.cardmaking import make_cards
 from authz.issuing.drafting import who_needs_cards

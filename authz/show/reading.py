@@ -12,11 +12,11 @@ from authz.decision.commands import Payment
 from authz.decision.evidence import Original
 from authz.decision.outcomes import Reply, State
 from authz.engine.identities import key_of, step_key
+from authz.engine.inputs import Inputs, decode_inputs, decode_reply
 from authz.engine.lookup import read_answer
 from authz.engine.originals import STEPS_A_LOOK, Sight, follow, named_by
 from authz.engine.passbooks import decode_state
 from authz.engine.recent import Known
-from authz.engine.work import Inputs, decode_inputs, decode_reply
 from ledger.postgres import PostgresStore
 from ledger.reading import heads, reader, windows
 from ledger.values import HolderId, Identity, Partition, Seq, Transfer

@@ -9,7 +9,7 @@ from msgspec.structs import astuple
 from authz.wire.track2 import Track2
 
 
-class Elements(Struct, frozen=True, kw_only=True):
+class Elements(Struct, frozen=True, kw_only=True, gc=False):
     """The elements of DE 48 (tag, three-digit length, value). Holds secrets: its repr shows none."""
 
     cvv2: str | None = None
@@ -84,7 +84,7 @@ _VALUES = {
 }
 
 
-class Message(Struct, frozen=True, kw_only=True):
+class Message(Struct, frozen=True, kw_only=True, gc=False):
     """One message. Texts are as received, fixed-length ones with their padding; None: the field is absent.
 
     Attributes stand in the order in which a frame has them.

@@ -8,9 +8,9 @@ import asyncpg
 
 from authz.decision.outcomes import Reason, Reply
 from authz.engine.identities import keys_of
+from authz.engine.inputs import decode_reply
 from authz.engine.requests import Answer, NoAnswer, Request
 from authz.engine.vault import PostgresVault
-from authz.engine.work import decode_reply
 from ledger.postgres import PostgresStore
 from ledger.values import (
     Account,

@@ -16,8 +16,8 @@ from authz.decision.position import Position
 from authz.decision.refused import Refused
 from authz.decision.totals import Sums
 from authz.engine.identities import message_class
+from authz.engine.inputs import decode_inputs, decode_reply
 from authz.engine.requests import Answer, NoAnswer, Request
-from authz.engine.work import decode_inputs, decode_reply
 from ledger import accounts
 from ledger.memory import Fault
 from ledger.values import Cents

@@ -32,8 +32,8 @@ from authz.decision.issuing.states import (
 from authz.decision.outcomes import Reply, State
 from authz.decision.position import CardId, CardStatus, Position
 from authz.decision.programme import Programme
+from authz.engine.inputs import decode_inputs, decode_reply
 from authz.engine.kinds import AUTHORIZATION, PURCHASE
-from authz.engine.work import decode_inputs, decode_reply
 from authz.issuing.access import token_of
 from authz.issuing.issuer import HOME, Issuer
 from authz.issuing.names import access_id
