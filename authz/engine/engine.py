@@ -85,8 +85,7 @@ class Engine:
         self._now = now
         self._say = say
         self._business_days = BusinessDays(store, partitions)
-        self._requests_max = limits.requests_max
-        self._traffic = Traffic()
+        self._traffic = Traffic(limits)
         books_max, remembered_max = limits.passbooks_max // len(partitions), limits.remembered_max // len(partitions)
         self._desks = [Desk(now, Passbooks(books_max), Recent(remembered_max)) for _ in partitions]
         self._writers: list[Writer] = []
@@ -177,10 +176,11 @@ class Engine:
 
     async def pay(self, request: Request) -> Answer | NoAnswer:
         """Decide a payment, or answer it again. What can't be taken is answered 91, and nothing was written."""
-        if self._traffic.in_hand >= self._requests_max:
+        share = self._traffic.of(request.link)
+        if share.is_full:
             return self._refuse(request.command, Reason.OVERLOADED)
         asked_at = time.monotonic()
-        with self._traffic.one():
+        with share:
             token = self._security.token(request.secrets.pan)
             try:
                 known = await self._cards.find(token, request.deadline)
@@ -194,10 +194,11 @@ class Engine:
 
     async def total(self, request: TotalsRequest) -> Answer | NoAnswer:
         """Hold an acquirer's totals of a business day against the ledger's."""
-        if self._traffic.in_hand >= self._requests_max:
+        share = self._traffic.of(request.link)
+        if share.is_full:
             return self._refuse(request.command, Reason.OVERLOADED)
         asked_at = time.monotonic()
-        with self._traffic.one():
+        with share:
             command = request.command
             try:
                 async with asyncio.timeout_at(request.deadline):
@@ -290,9 +291,10 @@ class Engine:
         self._tasks.append(asyncio.create_task(keep_up(self._writers[partition].gate, job, self._say)))
 
     async def _carry_out(self, writer: Writer, command: Administration, key: str, by: str = "") -> Reply:
-        if self._traffic.in_hand >= self._requests_max:
+        share = self._traffic.of("")
+        if share.is_full:
             return Reply(Reason.OVERLOADED)
-        with self._traffic.one():
+        with share:
             # Looked up first: done once, it may make no sense to do it again.
             work = Work(
                 command=command,
