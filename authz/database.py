@@ -5,7 +5,7 @@ from pathlib import Path
 
 import asyncpg
 
-from authz.config import AnchorSettings
+from authz.config.configuration import AnchorSettings
 from authz.engine import schema
 from ledger.embedded import DATABASE, SUPERUSER, DataFolderUnusable, EmbeddedError, EmbeddedServer
 from ledger.schema import APPLICATION_ROLE

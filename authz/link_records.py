@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from authz.config_links import LinkConfig
+from authz.config.links import LinkConfig
 from authz.decision.configuration import TERMS, ConfigureLink, LinkInForce, terms_passbook
 from authz.engine.engine import Engine
 from authz.engine.passbooks import decode_state

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from authz.config_links import LinkConfig
+from authz.config.links import LinkConfig
 from authz.links.server import LinkServer, listening_at
 from authz.links.tls import Tls
 from authz.security.keys import ZoneKeys

@@ -6,16 +6,17 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from authz import demo_data, logs
+from authz import logs
 from authz.clock import Now, SimulatedClock
 from authz.collector import spare_the_collector
-from authz.config import AnchorSettings, Config
-from authz.config_links import LinkConfig
+from authz.config.configuration import AnchorSettings, Config
+from authz.config.links import LinkConfig
 from authz.decision.commands import AdoptProgramme
 from authz.decision.issuing.states import Role
 from authz.decision.reference import programme_passbook
 from authz.decision.refused import Refused
-from authz.demo_accounts import DemoAccounts
+from authz.demo_data import data as demo_data
+from authz.demo_data.accounts import DemoAccounts
 from authz.engine import schema
 from authz.engine.anchoring import Anchoring
 from authz.engine.cards import Cards

@@ -16,9 +16,10 @@ import msgspec
 import uvloop
 from msgspec import Struct, structs
 
-from authz import demo_data, logs
+from authz import logs
 from authz.clock import SimulatedClock
-from authz.demo import generated_cards
+from authz.demo.demo import generated_cards
+from authz.demo_data import data as demo_data
 from authz.service import Service, running
 from benchmarks.samples import TUESDAY_NOON
 from benchmarks.stages import Stopwatch

@@ -14,9 +14,9 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec import Struct, structs
 
-from authz import demo_data
 from authz.clock import SimulatedClock
-from authz.demo import generated_cards
+from authz.demo.demo import generated_cards
+from authz.demo_data import data as demo_data
 from authz.service import Service, running
 from benchmarks.authorizer import START_TIMEOUT_S, AuthorizerFailed
 from benchmarks.payments import CONNECTIONS, Crowd, plan_of

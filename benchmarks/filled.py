@@ -16,10 +16,10 @@ from itertools import islice
 import asyncpg
 import uvloop
 
-from authz import demo_data
 from authz.decision.commands import Administration, AdoptProgramme, CardId, RegisterEmployer, RegisterMerchant
 from authz.decision.issuing.commands import TakenCard, TakeOver
 from authz.decision.programme import vintage_dates
+from authz.demo_data import data as demo_data
 from authz.engine import schema
 from authz.engine.cards import CARDS_A_QUERY_MAX, Cards, NumberedCard
 from authz.engine.identities import command_key

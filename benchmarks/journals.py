@@ -14,7 +14,6 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from authz import demo_data
 from authz.decision.commands import (
     Administration,
     AdoptProgramme,
@@ -30,6 +29,7 @@ from authz.decision.commands import (
 from authz.decision.evidence import Check, Evidence
 from authz.decision.programme import vintage_dates
 from authz.decision.reference import Merchant, merchant_passbook
+from authz.demo_data import data as demo_data
 from authz.engine.desk import Desk
 from authz.engine.identities import command_key, keys_of, text_of
 from authz.engine.kinds import kind_of, passbook_of

@@ -12,7 +12,7 @@ from itertools import count
 from msgspec import Struct
 from msgspec.structs import replace
 
-from authz.demo import generated_cards
+from authz.demo.demo import generated_cards
 from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from authz.wire.message import Message

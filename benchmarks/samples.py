@@ -12,7 +12,6 @@ from itertools import count
 from msgspec import Struct
 from msgspec.structs import replace
 
-from authz import demo_data
 from authz.decision.commands import CardId, Command
 from authz.decision.decide import decide
 from authz.decision.evidence import Check, Evidence, Facts
@@ -20,6 +19,7 @@ from authz.decision.position import Card as IssuedCard
 from authz.decision.position import CardStatus, Position
 from authz.decision.programme import vintage_dates
 from authz.decision.reference import Employer, Merchant
+from authz.demo_data import data as demo_data
 from authz.engine.identities import keys_of, text_of
 from authz.engine.passbooks import Passbook
 from authz.engine.recent import Known

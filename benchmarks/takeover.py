@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from authz.database import Embedded
-from authz.demo import generated_cards
+from authz.demo.demo import generated_cards
 from authz.wire.codec import Codec
 from authz.wire.dialect import shipped
 from authz.wire.message import Message

@@ -17,9 +17,10 @@ from msgspec import Struct, structs
 from rich.console import Console
 from rich.table import Table
 
-from authz import demo_data, logs
+from authz import logs
 from authz.clock import SimulatedClock
 from authz.decision.issuing.states import Role
+from authz.demo_data import data as demo_data
 from authz.service import Service, running
 from benchmarks.authorizer import AuthorizerFailed
 from benchmarks.beside import Companion, obey, started

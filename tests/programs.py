@@ -19,7 +19,7 @@ from msgspec import Struct
 Program = Literal["authz", "ledger", "simulate"]
 
 MODULES: Mapping[Program, str] = {"authz": "authz.cli", "ledger": "ledger.cli", "simulate": "simulators.cli"}
-COMMANDS = ("authz.cli_serve", "authz.cli_keys", "authz.cli_replay", "authz.issue_cli.app")
+COMMANDS = ("authz.cli.serve", "authz.cli.keys", "authz.cli.replay", "authz.issue_cli.app")
 """What `authz` imports when it is asked for it."""
 END_MAX_S = 60
 

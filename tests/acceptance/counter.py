@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 from psec.cvv import generate_cvv
 
-from authz import demo_data
-from authz.demo_data import DemoCard, expiry_in
+from authz.demo_data import data as demo_data
+from authz.demo_data.data import DemoCard, expiry_in
 from authz.security.mac import RetailMac
 from authz.wire.codec import Codec
 from authz.wire.dialect import shipped

@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from authz.clock import SimulatedClock
-from authz.demo import generated_cards
-from authz.demo_data import DemoCard, DemoLoader, DemoLot, expiry_in
+from authz.demo.demo import generated_cards
+from authz.demo_data.data import DemoCard, DemoLoader, DemoLot, expiry_in
 from authz.service import running as serving
 from authz.wire.amounts import AdditionalAmount, parse_amounts
 from authz.wire.message import ATTRIBUTES, Message

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from authz import config, demo_data
-from authz.config_environment import OTHERS, overlaid, variable_name, variables
-from authz.config_faults import Faulty, parsed
+from authz.config import configuration as config
+from authz.config.environment import OTHERS, overlaid, variable_name, variables
+from authz.config.faults import Faulty, parsed
+from authz.demo_data import data as demo_data
 from tests.config.sound import KEY, SOUND, link, written
 
 OTHER = "00" * 16

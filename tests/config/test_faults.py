@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from authz import config
-from authz.config_faults import faults_of, tables
+from authz.config import configuration as config
+from authz.config.faults import faults_of, tables
 from tests.config.sound import KEY, SOUND, link, written
 
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from msgspec import structs
 
-from authz.config_faults import tables
-from authz.config_reference import page
+from authz.config.faults import tables
+from authz.config.reference import page
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 
 
 def test_the_page_is_as_it_would_be_made_now() -> None:
-    """If not: `python -m authz.config_reference docs/configuration.md`."""
+    """If not: `python -m authz.config.reference docs/configuration.md`."""
     assert page(PAGE) == PAGE
 
 

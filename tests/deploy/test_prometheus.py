@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
-from authz import demo_data
 from authz.clock import SimulatedClock
+from authz.demo_data import data as demo_data
 from authz.engine import schema
 from authz.service import running
 from tests import programs

@@ -25,12 +25,12 @@ import msgspec
 from msgspec import Struct
 
 from authz import cli as authz
-from authz import config as configuration
-from authz import demo_data
 from authz.clock import SimulatedClock
-from authz.config import Config
+from authz.config import configuration
+from authz.config.configuration import Config
 from authz.database import anchors_in
 from authz.decision.issuing.states import Role
+from authz.demo_data import data as demo_data
 from authz.service import Service, running
 from ledger import cli as ledger
 from ledger.embedded import EmbeddedServer

@@ -4,8 +4,8 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from authz import demo_data
-from authz.config import ISSUER, VAULT, master_of
+from authz.config.configuration import ISSUER, VAULT, master_of
+from authz.demo_data import data as demo_data
 from authz.security.master import create_master
 from tests.links.certificates import Authority
 

@@ -19,9 +19,9 @@ import httpx
 import msgspec
 import pytest
 
-from authz import demo_data
 from authz.clock import Now, SimulatedClock
-from authz.config import Config
+from authz.config.configuration import Config
+from authz.demo_data import data as demo_data
 from authz.engine import schema
 from authz.security.keyblock import wrap
 from authz.security.module import ZoneKeyUsage

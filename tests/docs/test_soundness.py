@@ -39,7 +39,7 @@ def test_a_link_to_nothing_is_found(checking: ModuleType, tmp_path: Path) -> Non
 
 
 def test_a_file_that_is_named_and_gone_is_found(checking: ModuleType, tmp_path: Path) -> None:
-    text = "`authz/demo.toml`, `authz/gone.toml`, `tests/`, `authz serve`\n"
+    text = "`authz/demo_data/demo.toml`, `authz/gone.toml`, `tests/`, `authz serve`\n"
     assert list(checking.missing_files(page(tmp_path, text))) == ["page.md: there is no file authz/gone.toml"]
 
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz.config import AnchorSettings, ConfigInvalid, read
+from authz.config.configuration import AnchorSettings, ConfigInvalid, read
 from authz.engine.anchoring import ANCHOR_EVERY_RECORDS, ANCHOR_EVERY_S, FINISH_MAX_S, RETRY_EVERY_S, Anchoring
 from ledger.anchors import Anchor, AnchorFile, AnchorsUnwritable
 from ledger.anchors import read as read_anchors

@@ -22,12 +22,12 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from authz import demo_data
 from authz.clock import SimulatedClock
 from authz.database import Embedded
 from authz.decision.outcomes import Reply
-from authz.demo import generated_cards
-from authz.demo_data import DemoLoader, expiry_in
+from authz.demo.demo import generated_cards
+from authz.demo_data import data as demo_data
+from authz.demo_data.data import DemoLoader, expiry_in
 from authz.replay import Replayed, replay
 from authz.service import running as serving
 from authz.wire.codec import Codec

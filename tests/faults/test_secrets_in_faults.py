@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.pretty import pretty_repr
 from rich.traceback import Traceback
 
-from authz.demo_data import DemoCard
-from authz.demo_data import read as read_demo
+from authz.demo_data.data import DemoCard
+from authz.demo_data.data import read as read_demo
 from authz.links.translation import request_of, totals_of
 from authz.security.keyblock import wrap
 from authz.security.keys import IssuerKeys, VaultKey, ZoneKeys

@@ -21,8 +21,8 @@ import asyncpg
 import msgspec
 import pytest
 
-from authz import demo_data
 from authz.clock import SimulatedClock
+from authz.demo_data import data as demo_data
 from authz.engine import schema
 from authz.service import running as serving
 from tests.acceptance.authorizer import TUESDAY

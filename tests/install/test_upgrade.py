@@ -11,9 +11,9 @@ import asyncpg
 import msgspec
 import pytest
 
-from authz import demo_data
 from authz.clock import SimulatedClock
-from authz.config import Config
+from authz.config.configuration import Config
+from authz.demo_data import data as demo_data
 from authz.engine import schema as authz_schema
 from authz.engine.passbooks import RecordUnreadable, decode_state
 from authz.service import running

@@ -15,7 +15,8 @@ import pytest
 from pyrage import x25519
 from rich.pretty import pretty_repr
 
-from authz import config, logs
+from authz import logs
+from authz.config import configuration as config
 from authz.decision.commands import CardId, Enrol, IssueCard, StopCard
 from authz.decision.issuing.commands import AnswerRequest, AskRequest, OpenClient, RemakeCard
 from authz.decision.issuing.states import ClientId, ContactId, RequestId, RequestKind, Run, RunStatus

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from authz import config
+from authz.config import configuration as config
 from authz.links import server
 from authz.links.link import Terms
 from tests.links.lines import ACQUIRER, Client, Line, approve, line_of, purchase, until

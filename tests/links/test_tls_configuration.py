@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from authz import config
+from authz.config import configuration as config
 from authz.links.tls import TlsUnusable, load
 from authz.security.master import KeyFileRefused
 from tests.links.certificates import Authority, Certified

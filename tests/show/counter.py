@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from authz import demo_data
 from authz.decision.commands import Administration
-from authz.demo_data import expiry_in
+from authz.demo_data import data as demo_data
+from authz.demo_data.data import expiry_in
 from authz.service import Service, running
 from authz.wire.message import Message
 from simulators.terminal import parameters

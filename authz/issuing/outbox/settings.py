@@ -1,4 +1,4 @@
-"""The mail server that letters are sent to. What the configuration says of it is in `authz.config_mail`."""
+"""The mail server that letters are sent to. What the configuration says of it is in `authz.config.mail`."""
 
 import ssl
 from typing import Any, Literal

@@ -17,9 +17,9 @@ import uvloop
 from msgspec import Struct, structs
 from pyrage import x25519
 
-from authz import demo_data
 from authz.clock import SimulatedClock
-from authz.config import ApiSettings, Config, ProductionSettings
+from authz.config.configuration import ApiSettings, Config, ProductionSettings
+from authz.demo_data import data as demo_data
 from authz.engine import schema
 from authz.issuing.access import hash_of
 from authz.issuing.cardfiles import CardRecipients

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from authz import config
-from authz.config import ConfigInvalid
+from authz.config import configuration as config
+from authz.config.configuration import ConfigInvalid
 from authz.issuing.outbox.settings import MailSettings
 from tests.links.certificates import Authority
 

@@ -18,10 +18,10 @@ import uvloop
 from msgspec import Struct
 from msgspec.structs import replace
 
-from authz import demo_data
 from authz.clock import SimulatedClock
-from authz.demo import generated_cards
-from authz.demo_data import DemoLoader, DemoLot, expiry_in
+from authz.demo.demo import generated_cards
+from authz.demo_data import data as demo_data
+from authz.demo_data.data import DemoLoader, DemoLot, expiry_in
 from authz.engine import schema
 from authz.service import Service, running
 from authz.wire.codec import Codec

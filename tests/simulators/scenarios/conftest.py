@@ -16,10 +16,11 @@ import pytest_asyncio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from authz import config, demo_data
 from authz.clock import SimulatedClock
-from authz.config import Config
-from authz.demo_data import DemoCard, DemoLoader
+from authz.config import configuration as config
+from authz.config.configuration import Config
+from authz.demo_data import data as demo_data
+from authz.demo_data.data import DemoCard, DemoLoader
 from authz.engine import schema
 from authz.service import running
 from ledger.embedded import SUPERUSER, EmbeddedServer

@@ -10,8 +10,8 @@ import asyncpg
 import msgspec
 import pytest
 
-from authz import demo_data
 from authz.clock import SimulatedClock
+from authz.demo_data import data as demo_data
 from authz.engine import schema
 from authz.service import running
 from authz.wire.codec import Codec

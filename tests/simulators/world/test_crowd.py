@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz.demo import generated_cards
-from authz.demo_data import read
+from authz.demo.demo import generated_cards
+from authz.demo_data.data import read
 from authz.issuing.cardmaking import with_check_digit
 from authz.programmes import shipped
 from simulators.terminal.pinpad import PinPad

@@ -17,8 +17,8 @@ from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from authz import demo_data
-from authz.config import ISSUER, VAULT, Config, master_of, read, rewrap
+from authz.config.configuration import ISSUER, VAULT, Config, master_of, read, rewrap
+from authz.demo_data import data as demo_data
 from authz.engine.reencryption import SealedTexts, is_named_by
 from authz.engine.reencryption import reencrypt as seal_again
 from authz.engine.reencryption import status as count_sealed

@@ -1,6 +1,6 @@
 """The reference in docs/configuration.md, made of the structs that read the file.
 
-`python -m authz.config_reference docs/configuration.md` makes it anew.
+`python -m authz.config.reference docs/configuration.md` makes it anew.
 
 A table's meaning is its struct's docstring; a key's is the docstring below it, its type and its limits are the ones
 that are checked.
@@ -17,10 +17,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct, structs
 
-from authz.config_environment import variable_name
-from authz.config_faults import Table, alternatives, is_secret, tables
+from authz.config.environment import variable_name
+from authz.config.faults import Table, alternatives, is_secret, tables
 
-MARK = "<!-- From here on, made of authz/config_*.py by `python -m authz.config_reference docs/configuration.md`. -->\n"
+MARK = "<!-- From here on, made of authz/config/*.py by `python -m authz.config.reference docs/configuration.md`. -->\n"
 """Above it, people write."""
 
 

@@ -10,7 +10,7 @@ from typing import Any, get_origin
 import msgspec
 from msgspec import Struct
 
-from authz.config_faults import Faulty, Table, alternatives, refused, suggested, tables
+from authz.config.faults import Faulty, Table, alternatives, refused, suggested, tables
 
 PREFIX = "AUTHZ_"
 OTHERS = frozenset({"AUTHZ_MASTER_KEY", "AUTHZ_TOKEN", "AUTHZ_URL"})

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Struct, structs
 
-from authz.config_links import SECRET
-from authz.config_tables import Tables
+from authz.config.links import SECRET
+from authz.config.tables import Tables
 from authz.security.keys import masked
 
 _AT = re.compile(r" - at `[^`]*`$")

@@ -8,8 +8,8 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from msgspec import Struct
 
-from authz.config import findings, read
-from authz.config_cli.showing import settings, toml_of
+from authz.config.configuration import findings, read
+from authz.config.showing import settings, toml_of
 from ledger.printing import AsJson, print_json
 
 DONE, FINDING = 0, 1

@@ -2,7 +2,7 @@
 
 Every key stands there sealed under the master key, as `authz keys seal` and `authz keys generate` print it; the file
 is its owner's alone to read (0600). Only with --demo may keys stand in clear, in hexadecimal. What else may stand
-there is in docs/configuration.md. What the environment says prevails (`authz.config_environment`).
+there is in docs/configuration.md. What the environment says prevails (`authz.config.environment`).
 """
 
 import os
@@ -16,11 +16,11 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from msgspec import Struct, structs
 
-from authz.config_environment import Variable, overlaid
-from authz.config_faults import ConfigInvalid as ConfigInvalid
-from authz.config_faults import Faulty, parsed, toml_of
-from authz.config_links import LinkConfig, LinkTable
-from authz.config_tables import (
+from authz.config.environment import Variable, overlaid
+from authz.config.faults import ConfigInvalid as ConfigInvalid
+from authz.config.faults import Faulty, parsed, toml_of
+from authz.config.links import LinkConfig, LinkTable
+from authz.config.tables import (
     AnchorTable,
     IssuerKeysTable,
     MasterTable,
@@ -29,8 +29,8 @@ from authz.config_tables import (
     VaultTable,
     keys_of,
 )
-from authz.config_tables import ApiSettings as ApiSettings
-from authz.config_tables import HttpTable as HttpTable  # for all who make configurations
+from authz.config.tables import ApiSettings as ApiSettings
+from authz.config.tables import HttpTable as HttpTable  # for all who make configurations
 from authz.decision.programme import Programme
 from authz.issuing.cardfiles import CardRecipients, RecipientInvalid
 from authz.issuing.outbox.settings import MailSettings, MailUnusable

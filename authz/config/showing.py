@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from authz.config import said
-from authz.config_environment import Variable, overlaid
-from authz.config_faults import ConfigInvalid, Faulty, Table, is_secret, tables
-from authz.config_tables import without_password
+from authz.config.configuration import said
+from authz.config.environment import Variable, overlaid
+from authz.config.faults import ConfigInvalid, Faulty, Table, is_secret, tables
+from authz.config.tables import without_password
 from authz.security.master import MARK
 
 MASK = "…"

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, structs
 
-from authz.config_links import SECRET, LinkTable
-from authz.config_mail import MailTable
+from authz.config.links import SECRET, LinkTable
+from authz.config.mail import MailTable
 from authz.decision.programme import Programme
 from authz.programmes import ProgrammeInvalid, parse
 

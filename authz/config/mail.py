@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from authz.config_links import is_loopback
+from authz.config.links import is_loopback
 from authz.issuing.outbox.settings import (
     PASSWORD_BYTES_MAX,
     SUBMISSION_PORT,

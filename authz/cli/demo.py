@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from authz import demo as lunch
 from authz import logs
+from authz.demo import demo as lunch
 from authz.stopping import run_until_stopped
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from authz.clock import SimulatedClock
-from authz.demo_data import DemoCard, DemoMerchant, expiry_in
+from authz.demo_data.data import DemoCard, DemoMerchant, expiry_in
 from authz.service import Service
 from authz.wire.codec import Codec
 from authz.wire.dialect import shipped

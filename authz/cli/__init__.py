@@ -19,23 +19,23 @@ app = App(
     exit_on_error=False,
     result_action="return_value",
 )
-app.command("authz.cli_serve:serve", name="serve", help="Run the authorizer.")
-app.command("authz.cli_serve:create", name="create", help="Create the ledger in a database, or bring it up to date.")
-app.command("authz.cli_replay:replay", name="replay", help="Decide every record of a ledger again, and compare.")
+app.command("authz.cli.serve:serve", name="serve", help="Run the authorizer.")
+app.command("authz.cli.serve:create", name="create", help="Create the ledger in a database, or bring it up to date.")
+app.command("authz.cli.replay:replay", name="replay", help="Decide every record of a ledger again, and compare.")
 app.command(
-    "authz.cli_demo:demo", name="demo", help="Show the main job in one go: a lunch of payments, then the books."
+    "authz.cli.demo:demo", name="demo", help="Show the main job in one go: a lunch of payments, then the books."
 )
-app.command("authz.config_cli.command:config", name="config", help="The configuration: checked, and shown.")
+app.command("authz.config.command:config", name="config", help="The configuration: checked, and shown.")
 app.command("authz.show.command:show", name="show", help="One payment's whole story.")
-app.command("authz.cli_keys:keys", name="keys", help="The configuration's keys: listed, sealed, generated.")
-app.command("authz.cli_keys:vault", name="vault", help="The card vault: what is sealed under which key.")
+app.command("authz.cli.keys:keys", name="keys", help="The configuration's keys: listed, sealed, generated.")
+app.command("authz.cli.keys:vault", name="vault", help="The card vault: what is sealed under which key.")
 app.command("authz.issue_cli.app:issue", name="issue", help="Issuing, through the API of an authorizer that runs.")
 
 MISTAKES = (
-    ("authz.cli_keys", "WrongKey"),
-    ("authz.cli_serve", "WrongUse"),
-    ("authz.config_cli.command", "WrongUse"),
-    ("authz.config_faults", "ConfigInvalid"),
+    ("authz.cli.keys", "WrongKey"),
+    ("authz.cli.serve", "WrongUse"),
+    ("authz.config.command", "WrongUse"),
+    ("authz.config.faults", "ConfigInvalid"),
     ("authz.issue_cli", "NotAsked"),
     ("authz.issuing.cardfiles", "FolderUnusable"),
     ("authz.security.module", "SecurityError"),

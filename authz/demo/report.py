@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from authz.decision.outcomes import Reason
-from authz.demo_lunch import Lunch
+from authz.demo.lunch import Lunch
 from authz.links.codes import RESPONSE_CODES
 from authz.replay import Difference, Replayed, replay
 from ledger.verify import Finding, Report, verify

@@ -16,12 +16,12 @@ from pathlib import Path
 from msgspec import structs
 from rich.console import Console
 
-from authz import demo_data
 from authz.clock import SimulatedClock
 from authz.database import Embedded
-from authz.demo_data import DemoCard, DemoData, DemoLoader, DemoLot
-from authz.demo_lunch import SEED, cards_in_hand, eat, progress_of
-from authz.demo_report import audit, show
+from authz.demo.lunch import SEED, cards_in_hand, eat, progress_of
+from authz.demo.report import audit, show
+from authz.demo_data import data as demo_data
+from authz.demo_data.data import DemoCard, DemoData, DemoLoader, DemoLot
 from authz.issuing.cardmaking import with_check_digit
 from authz.service import Service, running
 

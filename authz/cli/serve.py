@@ -14,11 +14,12 @@ import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from authz import demo_data, logs
+from authz import logs
 from authz.clock import Now, SimulatedClock, system_clock
-from authz.config import Config, ConfigInvalid, HttpTable, make, read
-from authz.config_tables import without_password
+from authz.config.configuration import Config, ConfigInvalid, HttpTable, make, read
+from authz.config.tables import without_password
 from authz.database import Embedded, anchors_in
+from authz.demo_data import data as demo_data
 from authz.engine import schema
 from authz.lifesigns import tell
 from authz.open_links import LinkNotOpened

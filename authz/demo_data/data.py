@@ -21,8 +21,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from authz.config import Config, HttpTable, ProductionSettings, make
-from authz.config_links import LinkTable
+from authz.config.configuration import Config, HttpTable, ProductionSettings, make
+from authz.config.links import LinkTable
 from authz.decision.commands import (
     Administration,
     CardId,
@@ -158,7 +158,7 @@ class _Held(Struct, frozen=True, gc=False):
 
 def read() -> DemoData:
     """Read the data set that the product carries."""
-    text = (files("authz") / "demo.toml").read_text(encoding="utf-8")
+    text = (files("authz.demo_data") / "demo.toml").read_text(encoding="utf-8")
     return msgspec.convert(tomllib.loads(text, parse_float=Decimal), DemoData)
 
 

@@ -1,0 +1,1 @@
+"""The configuration: one TOML file, read, checked, shown, and documented by its own structs."""

@@ -1,0 +1,1 @@
+"""The demo: a lunch of payments over real sockets, and then the books."""

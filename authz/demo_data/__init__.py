@@ -1,0 +1,1 @@
+"""The demo's world: cards, merchants, employers and those who may ask for them."""
