@@ -1,10 +1,18 @@
 """What a measurement must show, beside what it showed."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.ground import console_for_tables, keep
+from simulators.load.run import precise_loop
+
+DONE, FINDING = 0, 1
 
 
 class Bound(Struct, frozen=True, kw_only=True):
@@ -53,3 +61,24 @@ def show_bounds(console: Console, bounds: Sequence[Bound]) -> None:
 def all_hold(bounds: Iterable[Bound]) -> bool:
     """Whether every bound is held."""
     return all(one.holds for one in bounds)
+
+
+class Bounded(Protocol):
+    """A measurement that is held against what it must show."""
+
+    @property
+    def bounds(self) -> Sequence[Bound]:
+        """Its figures."""
+
+
+def judged(section: str, json: Path, measure: Callable[[Console], Coroutine[Any, Any, Bounded]]) -> int:
+    """Measure on an event loop with precise timers, print figures and bounds, and keep all in the file of results.
+
+    Returns the exit code: `FINDING` where a bound is not held.
+    """
+    console = console_for_tables()
+    with asyncio.Runner(loop_factory=precise_loop) as runner:
+        measured = runner.run(measure(console))
+    show_bounds(console, measured.bounds)
+    keep(json, section, measured)
+    return DONE if all_hold(measured.bounds) else FINDING

@@ -16,10 +16,10 @@ from msgspec import Struct
 from rich.console import Console
 
 from benchmarks.authorizer import Authorizer, AuthorizerFailed, started
-from benchmarks.bounds import Bound, all_hold, show_bounds
+from benchmarks.bounds import Bound, judged
 from benchmarks.costs import metering
 from benchmarks.filled import card_of, fill
-from benchmarks.ground import RESULTS, Count, Positive, console_for_tables, keep, temporary
+from benchmarks.ground import RESULTS, Count, Positive, temporary
 from benchmarks.machine import Machine, describe
 from benchmarks.payments import SEED, Crowd, Paid, pay_on, saturate
 from benchmarks.rows import times
@@ -27,9 +27,7 @@ from benchmarks.samples import TUESDAY_NOON
 from benchmarks.steady import Side, side
 from ledger.schema import APPLICATION_ROLE
 from simulators.load.latencies import Latencies
-from simulators.load.run import precise_loop
 
-DONE, FINDING = 0, 1
 RECORDS = 5_000_000
 HOLDERS = 1_000_000
 ACTIVE = 10_000
@@ -115,7 +113,6 @@ def growth(
     json
         The file of results.
     """
-    console = console_for_tables()
     shape = Shape(
         records=records,
         holders=holders,
@@ -125,11 +122,7 @@ def growth(
         seconds=seconds,
         checkpoint_seconds=checkpoint_seconds,
     )
-    with asyncio.Runner(loop_factory=precise_loop) as runner:
-        measured = runner.run(_measure(console, shape, data))
-    show_bounds(console, measured.bounds)
-    keep(json, "growth", measured)
-    return DONE if all_hold(measured.bounds) else FINDING
+    return judged("growth", json, lambda console: _measure(console, shape, data))
 
 
 async def _measure(console: Console, shape: Shape, data: Path | None) -> Growth:

@@ -15,17 +15,16 @@ from rich.console import Console
 
 from authz.engine.limits import Limits
 from benchmarks.authorizer import Authorizer, started
-from benchmarks.bounds import Bound, all_hold, show_bounds
+from benchmarks.bounds import Bound, judged
 from benchmarks.filled import card_of, fill
-from benchmarks.ground import RESULTS, Count, Positive, console_for_tables, keep, temporary
+from benchmarks.ground import RESULTS, Count, Positive, temporary
 from benchmarks.machine import Machine, describe
 from benchmarks.payments import Crowd, connected, plan_of, saturate
 from benchmarks.processes import resident_bytes
 from ledger.schema import APPLICATION_ROLE
 from simulators.load.result import Result
-from simulators.load.run import precise_loop, run
+from simulators.load.run import run
 
-DONE, FINDING = 0, 1
 HOLDERS = 50_000
 FEW = 500
 """Holders who fill what the engine remembers."""
@@ -87,12 +86,7 @@ def memory(
     json
         The file of results.
     """
-    console = console_for_tables()
-    with asyncio.Runner(loop_factory=precise_loop) as runner:
-        measured = runner.run(_measure(console, holders, warm_up_payments, rate, minutes, data))
-    show_bounds(console, measured.bounds)
-    keep(json, "memory", measured)
-    return DONE if all_hold(measured.bounds) else FINDING
+    return judged("memory", json, lambda console: _measure(console, holders, warm_up_payments, rate, minutes, data))
 
 
 async def _measure(

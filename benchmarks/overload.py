@@ -16,19 +16,18 @@ from rich.console import Console
 
 from authz.engine.limits import Limits
 from benchmarks.authorizer import Authorizer, started
-from benchmarks.bounds import Bound, all_hold, show_bounds
+from benchmarks.bounds import Bound, judged
 from benchmarks.comparison import saturation
-from benchmarks.ground import RESULTS, Count, Positive, console_for_tables, keep, temporary
+from benchmarks.ground import RESULTS, Count, Positive, temporary
 from benchmarks.machine import Machine, describe
 from benchmarks.payments import Crowd, connected, saturate
 from benchmarks.processes import resident_bytes
 from benchmarks.rows import APPROVED
 from simulators.load.latencies import Latencies
 from simulators.load.result import Result
-from simulators.load.run import Prepared, precise_loop, run
+from simulators.load.run import Prepared, run
 from simulators.load.schedule import Pace, Schedule
 
-DONE, FINDING = 0, 1
 TIMES_SATURATION = 2.0
 BEARABLE_SHARE = 0.25
 """The rate before and after, as a part of the highest that is held."""
@@ -145,12 +144,11 @@ def overload(
     json
         The file of results.
     """
-    console = console_for_tables()
-    with asyncio.Runner(loop_factory=precise_loop) as runner:
-        measured = runner.run(_measure(console, saturation, seconds, calm_seconds, warm_up_payments, holders, data))
-    show_bounds(console, measured.bounds)
-    keep(json, "overload", measured)
-    return DONE if all_hold(measured.bounds) else FINDING
+    return judged(
+        "overload",
+        json,
+        lambda console: _measure(console, saturation, seconds, calm_seconds, warm_up_payments, holders, data),
+    )
 
 
 async def _measure(

@@ -11,16 +11,14 @@ from rich.console import Console
 
 from benchmarks import bare
 from benchmarks.authorizer import started
-from benchmarks.bounds import Bound, all_hold, show_bounds
-from benchmarks.ground import RESULTS, Count, Positive, console_for_tables, keep, temporary
+from benchmarks.bounds import Bound, judged
+from benchmarks.ground import RESULTS, Count, Positive, temporary
 from benchmarks.machine import Machine, describe
 from benchmarks.payments import Crowd, pay_on, plan_of
 from benchmarks.rows import times
 from benchmarks.samples import purchase
 from simulators.load.latencies import Latencies
-from simulators.load.run import precise_loop
 
-DONE, FINDING = 0, 1
 RATE = 500.0
 TURNS = 6
 SECONDS = 10.0
@@ -78,12 +76,7 @@ def steady(
     json
         The file of results.
     """
-    console = console_for_tables()
-    with asyncio.Runner(loop_factory=precise_loop) as runner:
-        measured = runner.run(_measure(console, rate, turns, seconds, holders, data))
-    show_bounds(console, measured.bounds)
-    keep(json, "steady", measured)
-    return DONE if all_hold(measured.bounds) else FINDING
+    return judged("steady", json, lambda console: _measure(console, rate, turns, seconds, holders, data))
 
 
 async def _measure(
