@@ -38,7 +38,7 @@ WARM_UP_S = 2.0
 CHECKPOINT_SECONDS = 60.0
 STARTS = 3
 START_TIMEOUT_S = 600
-"""The first one of a demo goes through all holders' lots before it is ready: one that follows has nothing left to do."""
+"""The first one of a demo goes through all holders' lots before it is ready: those that follow have nothing to do."""
 STOP_TIMEOUT_S = 15
 SMALL, LARGE = "small", "large"
 _SERVE = "import sys; from authz.cli import main; sys.exit(main())"
