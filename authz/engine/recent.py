@@ -13,7 +13,7 @@ from ledger.values import Identity, Seq
 class Known(Struct, gc=False):
     """A request that was decided, and its keys. `seq` is its record's: 0 until it is sent.
 
-    From then on its answer is kept as the record has it, as texts: in half the room, and few are asked for again.
+    From then on its answer is kept as the record has it, as texts: 0.9 KB instead of 2.3, and few are asked for again.
     """
 
     kept: Answer | StoredAnswer
