@@ -2,8 +2,10 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from sys import intern
 
 import msgspec
+from msgspec.structs import replace
 
 from authz.decision.configuration import TERMS, LinkInForce
 from authz.decision.issuing.states import (
@@ -46,7 +48,7 @@ _REFERENCES: dict[str, Callable[[str], State]] = {
     "adjustment": msgspec.json.Decoder(Adjustment).decode,
     "follow": msgspec.json.Decoder(Followed).decode,
 }
-_position: Callable[[str], State] = msgspec.json.Decoder(Position).decode
+_position = msgspec.json.Decoder(Position).decode
 encode_state = msgspec.json.Encoder().encode
 
 
@@ -58,11 +60,26 @@ def decode_state(holder: HolderId, text: str) -> State:
     """Read a line. What it says follows from whose passbook it is in. Raises `RecordUnreadable`."""
     kind, separator, _ = holder.partition(":")
     try:
-        return (_REFERENCES[kind] if separator else _position)(text)
+        return _REFERENCES[kind](text) if separator else _sharing(_position(text))
     except (KeyError, msgspec.MsgspecError):  # its words would hold what the record holds
         raise RecordUnreadable(
             f"the newest record of {holder} can't be read: a newer program has written it; run that one"
         ) from None
+
+
+def _sharing(position: Position) -> Position:
+    """Give back the same position, with one string in memory for what many holders have in common."""
+    purse = position.purse
+    lots = [replace(one, product=intern(one.product), name=intern(one.name)) for one in purse.lots]
+    cards = [replace(one, programme=intern(one.programme), expiry=intern(one.expiry)) for one in position.cards]
+    return replace(
+        position,
+        purse=replace(purse, lots=tuple(lots)),
+        cards=tuple(cards),
+        products=tuple(map(intern, position.products)),
+        employer=intern(position.employer),
+        employers=tuple(map(intern, position.employers)),
+    )
 
 
 class Passbook:
