@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from authz.engine.desk import Desk
 from authz.engine.loader import Loader
-from authz.engine.recent import Known, read
+from authz.engine.recent import Known, answer_of
 from authz.engine.work import Work
 from authz.metrics.collectors import Hits
 from ledger.store import IDENTITIES_A_CALL_MAX, Line, Store
@@ -91,4 +91,4 @@ class Lookup:
 
 def read_answer(stored: StoredAnswer) -> Known:
     """Read a record that a key found."""
-    return Known(read(stored), seq=stored.seq)
+    return Known(answer_of(stored), seq=stored.seq)

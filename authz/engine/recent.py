@@ -23,7 +23,7 @@ class Known(Struct, gc=False):
     @property
     def answer(self) -> Answer:
         """How it is answered."""
-        return self.kept if isinstance(self.kept, Answer) else read(self.kept)
+        return self.kept if isinstance(self.kept, Answer) else answer_of(self.kept)
 
     def sent(self, stored: StoredAnswer) -> None:
         """Note the record that it becomes."""
@@ -31,7 +31,7 @@ class Known(Struct, gc=False):
         self.seq = stored.seq
 
 
-def read(stored: StoredAnswer) -> Answer:
+def answer_of(stored: StoredAnswer) -> Answer:
     """Read the answer that a record has."""
     return Answer(decode_inputs(stored.request).command, decode_reply(stored.reply))
 

@@ -52,7 +52,8 @@ SELECT coalesce(sum(e.cents), 0)::bigint
  WHERE e.account = $1 AND e.booked <= $2 AND m.stage = $3"""
 
 # What the ledger records, up to some records, of clients' payments that the bank showed on this account, sooner or
-# later. A payment is a line in its order's passbook, in every partition that has holders of the order's.
+# later. A payment is a line in its order's passbook, in every partition that has holders of the order's. None
+# is matched exactly: so the index of the rarer stages is read.
 _RECORDED = """
 SELECT coalesce(sum(t.amount), 0)::bigint
   FROM reconciliation.matched_movement AS m

@@ -54,6 +54,7 @@ SELECT entry.counterparty, sum(entry.cents)::bigint AS cents
  WHERE matched.run = $1 AND matched.stage = $2
  GROUP BY entry.counterparty"""
 
+# Not exact, as no adjustment is: so the index of the rarer stages is read.
 _ADJUSTED = """
 SELECT p.acquirer, sum(p.cents)::bigint AS cents
   FROM reconciliation.matched_movement AS moved
