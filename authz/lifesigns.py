@@ -6,11 +6,8 @@ A database that is away is no reason to be killed: there, the writers have given
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
-import asyncpg
-
 from authz.systemd import Systemd
 from ledger.postgres import PostgresStore
-from ledger.primary import Primary
 from ledger.store import Fence
 from ledger.values import Epoch, Partition, Record, Seq
 
@@ -23,8 +20,8 @@ TELL_EVERY_S = 1.0
 class BeatingStore(PostgresStore):
     """The ledger's store, which notes when each writer last heard of it (the event loop's time)."""
 
-    def __init__(self, primary: Primary, pool: asyncpg.Pool) -> None:
-        super().__init__(primary, pool)
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
         self._heard_at: dict[Partition, float] = {}
 
     def hears(self, partitions: Iterable[Partition]) -> bool:

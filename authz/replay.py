@@ -77,7 +77,7 @@ async def replay(url: str, progress: Progress | None = None) -> Difference | Rep
     Any role that can read the ledger will do. Raises a `ledger.store.LedgerError` where it can't be read.
     """
     records = 0
-    store = await PostgresStore.open(url, read_connections_max=ASIDE_CONNECTIONS_MAX)
+    store = PostgresStore(url, connections_max=ASIDE_CONNECTIONS_MAX)
     try:
         async with reader(url) as connection, reader(url) as aside:
             for partition, head in (await heads(connection)).items():

@@ -335,7 +335,7 @@ async def _open(url: str) -> tuple[BeatingStore, list[Partition]]:
 
 async def _opened(url: str) -> tuple[BeatingStore, list[Partition]]:
     """Open the ledger, and see that this program can run on its schemas."""
-    store = await BeatingStore.open(url)
+    store = BeatingStore(url)
     partitions = list(await store.partitions())
     await schema.require_version(store.primary)
     return store, partitions

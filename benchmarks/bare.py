@@ -130,7 +130,7 @@ async def append_on(server: EmbeddedServer, sample: Sample, plan: Schedule, seco
 @asynccontextmanager
 async def appending(server: EmbeddedServer, sample: Sample, size: int = 1) -> AsyncIterator[Append]:
     """Give a function that appends a batch of `size` records behind the last one, as the only writer."""
-    store = await PostgresStore.open(server.url(APPLICATION_ROLE, DATABASE))
+    store = PostgresStore(server.url(APPLICATION_ROLE, DATABASE))
     fence = await store.take(MAIN, await store.fence(MAIN))
     head, last = fence.head, fence.hash
     made = entries(sample, start=head)

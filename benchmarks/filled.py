@@ -122,7 +122,7 @@ async def write(url: str, sample: Sample, holders: int, records: int) -> None:
     """Write records and the vault's cards. `url` is the application's."""
     filling = Filling(sample, holders)
     entries = islice(filling.entries(), max(records, filling.opening_records))
-    store = await PostgresStore.open(url)
+    store = PostgresStore(url)
     try:
         fence = await store.take(MAIN, await store.fence(MAIN))
         head, last = fence.head, fence.hash

@@ -178,7 +178,7 @@ class Journal:
 async def write(url: str, sample: Sample, holders: int, records: int) -> None:
     """Fill an empty ledger with `records` records of `holders` holders. `url` is the application's."""
     entries = islice(Journal(sample, holders).entries(), records)
-    store = await PostgresStore.open(url)
+    store = PostgresStore(url)
     try:
         fence = await store.take(MAIN, await store.fence(MAIN))
         head, last = fence.head, fence.hash

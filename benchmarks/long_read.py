@@ -102,7 +102,7 @@ async def _measure(
     minutes = max(1, round(reading / 60))
     async with temporary(data) as embedded:
         machine = await describe(embedded.superuser_url, embedded.server.data)
-        appending = _Appending(await PostgresStore.open(embedded.url), Journal(await purchase(), HOLDERS).entries())
+        appending = _Appending(PostgresStore(embedded.url), Journal(await purchase(), HOLDERS).entries())
         try:
             with console.status(f"a ledger of {records:,} records …") as status:
                 await appending.begin(records)

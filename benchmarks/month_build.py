@@ -73,7 +73,7 @@ async def build(url: str, folder: Path, shape: Shape) -> Month:
 
 async def _append(url: str, journal: Journal) -> int:
     entries = journal.entries()
-    store = await PostgresStore.open(url)
+    store = PostgresStore(url)
     try:
         fence = await store.take(MAIN, await store.fence(MAIN))
         head, last = fence.head, fence.hash

@@ -165,7 +165,7 @@ def test_append(benchmark: Benchmark, sample: Sample, server: EmbeddedServer, re
 def test_resolve_positions(benchmark: Benchmark, filled: str, holders: int) -> None:
     """The newest lines of holders who aren't in memory, read and decoded."""
     with asyncio.Runner() as runner:
-        store = runner.run(PostgresStore.open(filled))
+        store = PostgresStore(filled)
         somebody = cycle(batched_ids(holder_id, holders))
 
         async def resolve() -> list[object]:

@@ -79,7 +79,7 @@ async def archive(
     """
     moved: list[Archived] = []
     async with _operator(url) as connection:
-        store = await PostgresStore.open(url)
+        store = PostgresStore(url)
         try:
             while True:
                 number = await connection.fetchval(_OLDEST)

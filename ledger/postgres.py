@@ -1,4 +1,4 @@
-"""The store in PostgreSQL: a writer's session for each partition, and a small pool for reads.
+"""The store in PostgreSQL: a writer's session for each partition, and a few connections for reads.
 
 No append is ever cancelled: a cancellation reaches the server as a CancelRequest, which can end the wait for a
 standby and expose a row that no standby has. A session that is silent for too long is cut instead, and what became
@@ -12,9 +12,8 @@ from contextlib import suppress
 import asyncpg
 
 from ledger.postgres_errors import append_failure, translated
-from ledger.postgres_reader import PostgresReader, fence_of
+from ledger.postgres_reader import READ_CONNECTIONS_MAX, PostgresReader, fence_of
 from ledger.postgres_session import WriterSession, columns, uncancelled
-from ledger.primary import Primary
 from ledger.store import Fence, OutcomeUnknown, Unavailable, require_sequence
 from ledger.values import Epoch, Partition, Record, Seq
 
@@ -27,8 +26,8 @@ TAKE_ATTEMPTS_MAX = 4
 class PostgresStore(PostgresReader):
     """The `Store` over asyncpg. It connects when it has to, and again when the database is back."""
 
-    def __init__(self, primary: Primary, pool: asyncpg.Pool) -> None:
-        super().__init__(primary, pool)
+    def __init__(self, url: str, *, connections_max: int = READ_CONNECTIONS_MAX) -> None:
+        super().__init__(url, connections_max=connections_max)
         self._writers: dict[Partition, WriterSession] = {}
 
     async def take(self, partition: Partition, seen: Fence) -> Fence:
@@ -102,8 +101,6 @@ class PostgresStore(PostgresReader):
                 raise
         self._writers[partition] = writer
         self._read_where_it_is_written()
-        # What reads were connected to may be another server by now, and no longer the primary.
-        await self._pool.expire_connections()
         return fence
 
     def _read_where_it_is_written(self) -> None:

@@ -1,20 +1,19 @@
-"""What the store reads from PostgreSQL, over a small pool of connections that change nothing of their session.
+"""What the store reads from PostgreSQL, over a few connections.
 
 Where an old seq can be asked for, a query reads the archive too; what looks for the newest reads live ranges only, for
 every passbook was carried before a range went there.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Self
 
 import asyncpg
 
 from ledger import schema
 from ledger.chain import GENESIS
-from ledger.postgres_errors import LOST, translated
+from ledger.connections import Connections
+from ledger.postgres_errors import translated
 from ledger.postgres_session import CONNECT_TIMEOUT_MS, lock_of
 from ledger.primary import Primary
 from ledger.reading import windows
@@ -52,28 +51,18 @@ NAMES_A_STATEMENT_MAX = 1_000
 class PostgresReader:
     """The reads of a `Store`, and what keeps its ranges. It connects when it has to."""
 
-    def __init__(self, primary: Primary, pool: asyncpg.Pool) -> None:
-        self._primary = primary
-        self._pool = pool
-        self._queries = schema.queries()
-
-    @classmethod
-    async def open(cls, url: str, *, read_connections_max: int = READ_CONNECTIONS_MAX) -> Self:
-        """Make a store of the ledger at `url`, the application role's. The database need not be there yet."""
+    def __init__(self, url: str, *, connections_max: int = READ_CONNECTIONS_MAX) -> None:
+        """Read the ledger at `url`, the application role's. The database need not be there yet."""
         schema.require_address(url)
-        primary = Primary(url)
-        pool = await asyncpg.create_pool(
-            url,
-            connect=primary.connect,
-            min_size=0,
-            max_size=read_connections_max,
-            timeout=CONNECT_TIMEOUT_MS / 1_000,
-            command_timeout=READ_TIMEOUT_MS / 1_000,
-            init=_begin,
-            reset=_keep,
-            server_settings={"application_name": "ledger reader", "jit": "off"},
+        self._primary = Primary(url)
+        self._connections = Connections(
+            self._primary,
+            "ledger reader",
+            connections_max=connections_max,
+            timeout_s=READ_TIMEOUT_MS / 1_000,
+            begin=_begin,
         )
-        return cls(primary, pool)
+        self._queries = schema.queries()
 
     @property
     def primary(self) -> Primary:
@@ -267,11 +256,7 @@ class PostgresReader:
 
     async def close(self) -> None:
         """Let go of every connection."""
-        try:
-            async with asyncio.timeout(READ_TIMEOUT_MS / 1_000):
-                await self._pool.close()
-        except LOST:
-            self._pool.terminate()
+        await self._connections.close()
 
     async def _bounds(self, number: int) -> tuple[Seq, Seq]:
         [row] = await self._read("range_bounds", number)
@@ -279,8 +264,7 @@ class PostgresReader:
 
     async def _read(self, query: str, *arguments: object, timeout_ms: int = READ_TIMEOUT_MS) -> list[asyncpg.Record]:
         with translated():
-            async with self._pool.acquire(timeout=READ_TIMEOUT_MS / 1_000) as connection:
-                return await connection.fetch(self._queries[query], *arguments, timeout=timeout_ms / 1_000)
+            return await self._connections.fetch(self._queries[query], *arguments, timeout_s=timeout_ms / 1_000)
 
 
 def fence_of(row: asyncpg.Record) -> Fence:
@@ -292,7 +276,3 @@ async def _begin(connection: asyncpg.Connection) -> None:
     schema.require_server(connection)
     await schema.require_admitted(connection)
     await connection.execute("SET transaction_timeout = '5s'")
-
-
-async def _keep(_connection: asyncpg.Connection) -> None:
-    """Readers change nothing of their session: nothing has to be reset between two reads."""

@@ -9,9 +9,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
-CONNECT_TIMEOUT_S = 2.0
-"""Where a pool says nothing else."""
-
 _ELSEWHERE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.TargetServerAttributeNotMatched)
 
 
@@ -21,6 +18,8 @@ class Primary:
     def __init__(self, url: str) -> None:
         self._addresses = each_host(url)
         self._writer_at: str | None = None
+        self.moves = 0
+        """How often it was noted where the writer is: what was connected before may be another server by now."""
 
     async def find(self, *, timeout: float, **options: Any) -> tuple[str, asyncpg.Connection]:
         """Connect to the first host that takes writes; return its own address too. `timeout` is for all, in seconds.
@@ -36,8 +35,8 @@ class Primary:
                 continue
         return last, await _connect(last, share_s, options)
 
-    async def connect(self, *_: object, timeout: float = CONNECT_TIMEOUT_S, **options: Any) -> asyncpg.Connection:
-        """Connect to where the writer is; without one, as `find` does. The signature is what a pool calls.
+    async def connect(self, *, timeout: float, **options: Any) -> asyncpg.Connection:
+        """Connect to where the writer is; without one, as `find` does.
 
         A former primary that lives on, cut off, takes writes that nobody acknowledges, and shows an older ledger:
         who reads for a writer must not read there.
@@ -54,6 +53,7 @@ class Primary:
     def is_at(self, address: str | None) -> None:
         """Note where the writer is; None: there is none."""
         self._writer_at = address
+        self.moves += 1
 
 
 def each_host(url: str) -> list[str]:

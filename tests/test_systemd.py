@@ -133,7 +133,7 @@ async def test_a_frozen_loop_feeds_nothing(manager: socket.socket) -> None:
 
 
 async def test_a_beat_that_reached_the_ledger_is_a_sign_of_life(database: Database) -> None:
-    store, partition = await BeatingStore.open(database.url), Partition(0)
+    store, partition = BeatingStore(database.url), Partition(0)
     try:
         assert store.hears([]), "who writes nothing has nothing to hear"
         assert not store.hears([partition])

@@ -1,18 +1,13 @@
-"""A few connections to the application's database, for what is mutable there and seldom asked for."""
-
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+"""A few connections to the application's database, for what is mutable there."""
 
 import asyncpg
 
+from ledger import connections
 from ledger.primary import Primary
 from ledger.store import Unavailable
 
 CONNECTIONS_MAX = 2
-CONNECT_TIMEOUT_S = 2
-QUERY_TIMEOUT_S = 2
-
-T = TypeVar("T")
+STATEMENT_TIMEOUT_S = 2.0
 
 
 class Connections:
@@ -22,36 +17,21 @@ class Connections:
     """
 
     def __init__(self, url: str, place: str, primary: Primary | None = None) -> None:
-        self._url = url
         self._place = place
-        self._primary = primary or Primary(url)
-        self._pool: asyncpg.Pool | None = None
-        self._pool_at: str | None = None
+        self._connections = connections.Connections(
+            primary or Primary(url),
+            f"authz {place}",
+            connections_max=CONNECTIONS_MAX,
+            timeout_s=STATEMENT_TIMEOUT_S,
+        )
 
-    async def run(self, query: Callable[[asyncpg.Pool], Awaitable[T]]) -> T:
-        """Run a query. Raises `Unavailable`; whether a statement that was lost in it took effect isn't known."""
+    async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """Carry out a statement. Raises `Unavailable`; whether one that was lost took effect isn't known."""
         try:
-            if self._pool is None or self._pool_at != self._primary.writer_at:
-                self.close()  # the writer has moved, and where it was is the primary no longer
-                self._pool_at = self._primary.writer_at
-                self._pool = await self._connect()
-            return await query(self._pool)
+            return await self._connections.fetch(query, *arguments)
         except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             raise Unavailable(f"the {self._place} can't be reached") from None
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of every connection."""
-        if self._pool is not None:
-            self._pool.terminate()
-            self._pool = None
-
-    async def _connect(self) -> asyncpg.Pool:
-        return await asyncpg.create_pool(
-            self._url,
-            connect=self._primary.connect,
-            min_size=0,
-            max_size=CONNECTIONS_MAX,
-            timeout=CONNECT_TIMEOUT_S,
-            command_timeout=QUERY_TIMEOUT_S,
-            server_settings={"application_name": f"authz {self._place}"},
-        )
+        await self._connections.close()

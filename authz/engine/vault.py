@@ -39,18 +39,18 @@ class PostgresVault:
 
     async def find(self, tokens: Sequence[bytes]) -> Mapping[bytes, SealedCard]:
         """Return the card of each token that has one. Raises `Unavailable`."""
-        rows = await self._connections.run(lambda pool: pool.fetch(_FIND, tokens))
+        rows = await self._connections.fetch(_FIND, tokens)
         return {row["token"]: SealedCard(**dict(row)) for row in rows}
 
     async def add(self, card: SealedCard) -> SealedCard:
         """Keep a card, or return the one that already has its token. Raises `Unavailable`."""
-        await self._connections.run(lambda pool: pool.execute(_ADD, *msgspec.structs.astuple(card)))
+        await self._connections.fetch(_ADD, *msgspec.structs.astuple(card))
         return (await self.find([card.token]))[card.token]
 
     async def named(self, cards: Sequence[CardId]) -> Mapping[CardId, SealedCard]:
         """Return the card of each id that has one. Raises `Unavailable`."""
         require_bound(len(cards), CARDS_A_QUERY_MAX, "cards")
-        rows = await self._connections.run(lambda pool: pool.fetch(_NAMED, cards))
+        rows = await self._connections.fetch(_NAMED, cards)
         return {row["card"]: SealedCard(**dict(row)) for row in rows}
 
     async def add_many(self, cards: Sequence[SealedCard]) -> Collection[CardId]:
@@ -60,9 +60,9 @@ class PostgresVault:
             return ()
         in_order = sorted(cards, key=lambda one: one.card)  # so that no two who add wait for each other
         columns = [list(column) for column in zip(*map(msgspec.structs.astuple, in_order), strict=True)]
-        rows = await self._connections.run(lambda pool: pool.fetch(_ADD_MANY, *columns))
+        rows = await self._connections.fetch(_ADD_MANY, *columns)
         return {row["card"] for row in rows}
 
     async def close(self) -> None:
         """Let go of every connection."""
-        self._connections.close()
+        await self._connections.close()

@@ -61,18 +61,18 @@ class PostgresZoneKeys(ZoneKeyStore):
 
     async def put(self, zone: str, key: ImportedKey) -> None:
         """Keep a link's key. Raises `Unavailable`."""
-        await self._connections.run(lambda pool: pool.execute(_PUT, zone, key.usage, key.sealed, key.check_value))
+        await self._connections.fetch(_PUT, zone, key.usage, key.sealed, key.check_value)
 
     async def all(self) -> Sequence[tuple[str, ImportedKey]]:
         """Return each link's newest keys. Raises `Unavailable`."""
-        rows = await self._connections.run(lambda pool: pool.fetch(_ALL))
+        rows = await self._connections.fetch(_ALL)
         return [
             (row["zone"], ImportedKey(ZoneKeyUsage(row["usage"]), row["check_value"], row["sealed"])) for row in rows
         ]
 
     async def close(self) -> None:
         """Let go of every connection."""
-        self._connections.close()
+        await self._connections.close()
 
 
 async def changed_keys(url: str) -> Sequence[tuple[str, ZoneKeyUsage, str, datetime]]:
@@ -83,7 +83,7 @@ async def changed_keys(url: str) -> Sequence[tuple[str, ZoneKeyUsage, str, datet
     require_address(url)
     connections = Connections(url, "zone keys")
     try:
-        rows = await connections.run(lambda pool: pool.fetch(_NAMES))
+        rows = await connections.fetch(_NAMES)
     finally:
-        connections.close()
+        await connections.close()
     return [(row["zone"], ZoneKeyUsage(row["usage"]), row["check_value"], row["since"]) for row in rows]

@@ -108,18 +108,18 @@ class PostgresContacts:
 
     async def forget(self, contact: str) -> None:
         """Erase a person. Raises `Unavailable`."""
-        await self._connections.run(lambda pool: pool.execute(_FORGET, contact))
+        await self._connections.fetch(_FORGET, contact)
 
     async def close(self) -> None:
         """Let go of every connection."""
-        self._connections.close()
+        await self._connections.close()
 
     async def _find(self, ids: Sequence[str]) -> Mapping[str, Person]:
-        rows = await self._connections.run(lambda pool: pool.fetch(_FIND, ids))
+        rows = await self._connections.fetch(_FIND, ids)
         return {contact: _decode(self._security.unseal(sealed, contact_context(contact))) for contact, sealed in rows}
 
     async def _add(self, ids: Sequence[str], sealed: Sequence[bytes]) -> None:
-        await self._connections.run(lambda pool: pool.execute(_KEEP, ids, sealed))
+        await self._connections.fetch(_KEEP, ids, sealed)
 
     def _sealed(self, contact: str, person: Person) -> bytes:
         return self._security.seal(_encode(person), contact_context(contact))

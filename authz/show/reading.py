@@ -185,7 +185,7 @@ class Reading:
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Reading]:
     """Open a ledger for reading, as any role that can. Raises a `ledger.store.LedgerError` where it can't be read."""
-    store = await PostgresStore.open(url, read_connections_max=READ_CONNECTIONS_MAX)
+    store = PostgresStore(url, connections_max=READ_CONNECTIONS_MAX)
     try:
         async with reader(url) as connection:
             yield Reading(connection, store)

@@ -75,7 +75,7 @@ class Site:
         """Start an engine that remembers nothing."""
         vault: Any = PostgresVault(self.database.url)
         self.world.vault = vault
-        self._opened.append((await self.world.open(await PostgresStore.open(self.database.url)), vault))
+        self._opened.append((await self.world.open(PostgresStore(self.database.url)), vault))
 
     async def close(self) -> None:
         """End the newest engine."""

@@ -157,7 +157,7 @@ def test_two_that_start_at_once_are_one_writer(start: Start, own_database: Datab
 async def test_a_standby_enters_behind_its_takeover_what_the_first_had_not(
     start: Start, own_database: Database
 ) -> None:
-    store = await PostgresStore.open(own_database.url)
+    store = PostgresStore(own_database.url)
     fence = await store.take(MAIN, await store.fence(MAIN))
 
     async def live() -> None:

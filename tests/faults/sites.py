@@ -43,7 +43,7 @@ class Site:
         vault: Any = PostgresVault(self.proxy.url)
         self._vaults.append(vault)
         self.world.vault = vault
-        return await self.world.open(await PostgresStore.open(self.proxy.url), **limits)
+        return await self.world.open(PostgresStore(self.proxy.url), **limits)
 
     async def close(self) -> None:
         self.proxy.thaw()

@@ -102,7 +102,7 @@ class Writer:
 
     @classmethod
     async def begin(cls, server: EmbeddedServer) -> "Writer":
-        store = await PostgresStore.open(server.url("authz", DATABASE))
+        store = PostgresStore(server.url("authz", DATABASE))
         return cls(store, await store.take(MAIN, await store.fence(MAIN)))
 
     async def append(self, records: int = 4) -> None:

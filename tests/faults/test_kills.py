@@ -350,7 +350,7 @@ async def _databases_killed(place: Place, street: Street, times: int) -> None:
 
 async def test_a_half_dead_session_frees_the_fence_by_itself(database: Database) -> None:
     """A writer that has begun to write and says nothing more: `transaction_timeout` ends it, whoever waits."""
-    store = await PostgresStore.open(database.url)
+    store = PostgresStore(database.url)
     fence = await store.take(MAIN, await store.fence(MAIN))
     half_dead = store._writers[MAIN].connection
     await half_dead.execute(f"BEGIN; SELECT ledger.beat({MAIN}, {fence.epoch})")

@@ -114,7 +114,7 @@ class Branch(Site):
         vault: Any = PostgresVault(url)
         self._vaults.append(vault)
         self.world.vault = vault
-        return self.world.prepare(await PostgresStore.open(url), **limits)
+        return self.world.prepare(PostgresStore(url), **limits)
 
     async def serve(self, *names: str, **limits: int) -> House:
         """Start an engine that is given these hosts, and wait until it writes."""

@@ -232,7 +232,7 @@ async def asked(url: str, query: str) -> list[asyncpg.Record]:
 
 async def test_verify_and_replay_find_nothing_wrong_in_postgresql(database: Database) -> None:
     world = World()
-    store = await PostgresStore.open(database.url)
+    store = PostgresStore(database.url)
     office = Office(await world.open(store))
     await office.house.furnish()
     payment = world.request(await office.house.enrol(1), PAID)

@@ -23,7 +23,7 @@ CARD = CardId("c1")
 @pytest.fixture
 async def office(database: Database) -> AsyncIterator[Office]:
     world = World()
-    store = await PostgresStore.open(database.url)
+    store = PostgresStore(database.url)
     office = Office(await world.open(store))
     await office.house.furnish()
     yield office

@@ -77,7 +77,7 @@ async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
     database = request.getfixturevalue("database") if request.param == "postgres" else None
 
     async def connect() -> Store:
-        opened.append(MemoryStore(shared) if database is None else await PostgresStore.open(database.url))
+        opened.append(MemoryStore(shared) if database is None else PostgresStore(database.url))
         return opened[-1]
 
     yield Ledger(connect)
@@ -98,7 +98,7 @@ async def writer(store: Store) -> Writer:
 @pytest.fixture
 async def postgres(database: Any) -> AsyncIterator[PostgresStore]:
     """A store in PostgreSQL, for what only PostgreSQL can show."""
-    store = await PostgresStore.open(database.url)
+    store = PostgresStore(database.url)
     yield store
     await store.close()
 
@@ -209,7 +209,7 @@ async def line(database: Any, tmp_path: Path) -> AsyncIterator[tuple[Line, Postg
     [folder], [port] = parse_qs(parts.query)["host"], parse_qs(parts.query)["port"]
     line = Line(f"{folder}/.s.PGSQL.{port}")
     listener = await asyncio.start_unix_server(line.carry, tmp_path / f".s.PGSQL.{port}")
-    store = await PostgresStore.open(parts._replace(query=f"host={tmp_path}&port={port}").geturl())
+    store = PostgresStore(parts._replace(query=f"host={tmp_path}&port={port}").geturl())
     yield line, store
     await store.close()
     listener.close()

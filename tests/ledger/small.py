@@ -54,7 +54,7 @@ async def small_store(kind: str, cluster: EmbeddedServer) -> AsyncIterator[Store
         yield MemoryStore(MemoryLedger(range_size=RANGE_SIZE))
         return
     async with small_ledger(cluster) as ledger:
-        store = await PostgresStore.open(ledger.url)
+        store = PostgresStore(ledger.url)
         yield store
         await store.close()
 

@@ -93,7 +93,7 @@ def days() -> tuple[date, date]:
 
 async def write(url: str, entries: Sequence[Entry], *, batch: int = 5) -> None:
     """Append entries in batches, with a new epoch for each, as a writer does."""
-    store = await PostgresStore.open(url)
+    store = PostgresStore(url)
     try:
         for start in range(0, len(entries), batch):
             fence = await store.take(MAIN, await store.fence(MAIN))

@@ -392,7 +392,7 @@ def recorded(database: Any, entries: Any, begin: Any) -> Callable[[int], list[Re
     """Append so many records, and return them."""
 
     async def record(number: int) -> list[Record]:
-        store = await PostgresStore.open(database.url)
+        store = PostgresStore(database.url)
         writer = await begin(store)
         records = list(await writer.append(*(entries.refusal() for _ in range(number))))
         await store.close()

@@ -33,7 +33,7 @@ async def small(cluster):
 
 @pytest.fixture
 async def store(small):
-    opened = await PostgresStore.open(small.url)
+    opened = PostgresStore(small.url)
     yield opened
     await opened.close()
 
@@ -160,7 +160,7 @@ async def test_a_range_that_fills_stays(small, store):
 
 async def test_every_partition_must_be_ready(cluster):
     async with small_ledger(cluster, partitions=2) as two:
-        store = await PostgresStore.open(two.url)
+        store = PostgresStore(two.url)
         await grow(store)
         assert (await archive(two.superuser_url)).stays == "range 0 stays: in partition 1 it isn't full"
         await store.close()

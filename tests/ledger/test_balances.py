@@ -37,7 +37,7 @@ async def test_balances_at_an_instant_are_what_all_transfers_up_to_it_make(
     monkeypatch.setattr(balances_module, "CLOSING_LINES_MAX", 2)
     at = None if seconds is None else LONG_AGO + timedelta(seconds=seconds)
     async with small_ledger(cluster) as small:
-        store = await PostgresStore.open(small.url)
+        store = PostgresStore(small.url)
         await write(store, story)
         for _ in range(closings):
             await store.close_range(MAIN)
@@ -53,7 +53,7 @@ async def test_balances_at_an_instant_are_what_all_transfers_up_to_it_make(
 async def test_partitions_are_added_up_each_at_its_own_record(cluster: Any) -> None:
     later = LONG_AGO + timedelta(hours=1)
     async with small_ledger(cluster, partitions=2) as small:
-        store = await PostgresStore.open(small.url)
+        store = PostgresStore(small.url)
         for number, minutes in ((0, 10), (1, 90)):
             early, late = (entry("h1", _pay(5), at=at) for at in (LONG_AGO, LONG_AGO + timedelta(minutes=minutes)))
             await write(store, [early, late, late, late, late], Partition(number))
@@ -65,7 +65,7 @@ async def test_partitions_are_added_up_each_at_its_own_record(cluster: Any) -> N
 
 def test_the_command_prints_the_balances_of_an_instant(database: Any, capsys: pytest.CaptureFixture[str]) -> None:
     async def happen() -> None:
-        store = await PostgresStore.open(database.url)
+        store = PostgresStore(database.url)
         early, late = (entry("h1", _pay(5), at=LONG_AGO + timedelta(hours=hours)) for hours in (0, 2))
         await write(store, [early, late])
         await store.close()

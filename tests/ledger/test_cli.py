@@ -36,7 +36,7 @@ async def _load(url: str, *cents: int) -> None:
         entries.append(
             Entry(datetime(2026, 5, 12, tzinfo=UTC), "load", holder, "{}", "{}", "APPROVED", position, (transfer,))
         )
-    store = await PostgresStore.open(url)
+    store = PostgresStore(url)
     fence = await store.take(MAIN, await store.fence(MAIN))
     records = list(extend(MAIN, fence.epoch, fence.head, fence.hash, entries))
     await store.append(MAIN, fence.epoch, fence.head, fence.hash, records)

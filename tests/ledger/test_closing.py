@@ -33,7 +33,7 @@ async def finance(small):
 
 @pytest.fixture
 async def store(small):
-    opened = await PostgresStore.open(small.url)
+    opened = PostgresStore(small.url)
     yield opened
     await opened.close()
 
@@ -44,7 +44,7 @@ async def test_a_closing_is_what_all_transfers_up_to_it_make_and_the_view_the_sa
     cluster, story, closings
 ):
     async with small_ledger(cluster) as small:
-        store, finance = await PostgresStore.open(small.url), await asyncpg.connect(small.finance_url)
+        store, finance = PostgresStore(small.url), await asyncpg.connect(small.finance_url)
         await write(store, story)
         assert dict(await finance.fetch(VIEW)) == refolded(story)
         for _ in range(closings):
@@ -59,7 +59,7 @@ async def test_a_closing_is_what_all_transfers_up_to_it_make_and_the_view_the_sa
 
 async def test_every_partition_is_closed_by_itself(cluster):
     async with small_ledger(cluster, partitions=2) as small:
-        store, finance = await PostgresStore.open(small.url), await asyncpg.connect(small.finance_url)
+        store, finance = PostgresStore(small.url), await asyncpg.connect(small.finance_url)
         one, two = entry("h1", _pay(5)), entry("h1", _pay(7))
         await write(store, [one] * 3, Partition(0))
         await write(store, [two] * 9, Partition(1))

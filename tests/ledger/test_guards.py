@@ -114,7 +114,7 @@ ATTACKS = [attack for table in TABLES for attack in _attacks(table)] + [
 @pytest.fixture
 async def guarded(superuser, database, begin, entries, identities):
     """A ledger with a record in it, and a closing."""
-    store = await PostgresStore.open(database.url)
+    store = PostgresStore(database.url)
     await (await begin(store)).append(entries.payment("h1", next(identities)), entries.refusal(next(identities)))
     await store.close()
     await superuser.execute("INSERT INTO ledger.closing VALUES (0, 0, 'holder:h1:90:2026', 978, 1250)")

@@ -83,7 +83,7 @@ async def test_an_append_whose_session_is_ended_is_settled(postgres, superuser, 
 async def test_an_address_that_is_none_is_said_to_be():
     for address in ("postgresql://host:abc/x", "mysql://host/x"):
         with pytest.raises(AddressInvalid):
-            await PostgresStore.open(address)
+            PostgresStore(address)
 
 
 async def test_a_cancelled_append_sends_no_cancel_request(postgres, superuser, begin, entries):
@@ -198,7 +198,7 @@ async def test_a_look_that_takes_too_long_breaks_the_watch(postgres, superuser, 
 
 
 async def test_a_failure_to_connect_is_unavailable(tmp_path):
-    store = await PostgresStore.open(f"postgresql://authz@/ledger?host={tmp_path}")
+    store = PostgresStore(f"postgresql://authz@/ledger?host={tmp_path}")
     with pytest.raises(Unavailable):
         await store.partitions()
     with pytest.raises(Unavailable):
@@ -267,7 +267,7 @@ async def test_records_cross_from_one_range_to_the_next(cluster, superuser, begi
     await superuser.execute(f"CREATE DATABASE {database}")
     try:
         await schema.create(cluster.url("postgres", database), range_size=100)
-        store = await PostgresStore.open(cluster.url("authz", database))
+        store = PostgresStore(cluster.url("authz", database))
         writer = await begin(store)
         for _ in range(5):
             await writer.append(*(entries.payment(f"h{number}") for number in range(150)))

@@ -27,7 +27,7 @@ async def _advise(url: str, *cents: int) -> None:
         moved = (Transfer(debit, credit, Cents(abs(amount))),)
         at, holder = NOON + timedelta(hours=number), HolderId("h1")
         entries.append(Entry(at, kind, holder, "{}", "{}", "APPROVED", "[[]]", moved))
-    store = await PostgresStore.open(url)
+    store = PostgresStore(url)
     fence = await store.take(Partition(0), await store.fence(Partition(0)))
     records = list(extend(Partition(0), fence.epoch, fence.head, fence.hash, entries))
     await store.append(Partition(0), fence.epoch, fence.head, fence.hash, records)

@@ -55,7 +55,7 @@ async def test_create_again_changes_nothing(database, superuser, definition):
 async def test_create_at_the_same_moment_creates_once(cluster, empty):
     url = cluster.url("postgres", empty)
     await asyncio.gather(*(schema.create(url, partitions=4) for _ in range(3)))
-    store = await PostgresStore.open(cluster.url("authz", empty))
+    store = PostgresStore(cluster.url("authz", empty))
     assert await store.partitions() == [0, 1, 2, 3]
     assert await store.add_range() == 2
     await store.close()
@@ -65,7 +65,7 @@ async def test_a_schema_newer_than_the_program_is_refused(database, superuser):
     await superuser.execute("INSERT INTO ledger.migration VALUES (9999, 'from the future')")
     with pytest.raises(SchemaTooNew):
         await schema.create(database.superuser_url)
-    store = await PostgresStore.open(database.url)
+    store = PostgresStore(database.url)
     with pytest.raises(SchemaTooNew):
         await store.partitions()
     await store.close()
@@ -74,7 +74,7 @@ async def test_a_schema_newer_than_the_program_is_refused(database, superuser):
 async def test_a_schema_older_than_the_program_or_absent_is_refused_by_the_store(database, superuser, cluster, empty):
     await superuser.execute("DELETE FROM ledger.migration WHERE number > 1")
     for url in (database.url, cluster.url("authz", empty)):
-        store = await PostgresStore.open(url)
+        store = PostgresStore(url)
         with pytest.raises(SchemaTooOld):
             await store.partitions()
         await store.close()
@@ -153,7 +153,7 @@ async def test_a_ledger_of_the_version_before_is_brought_up_to_date(cluster, emp
     await connection.execute("INSERT INTO ledger.transfer VALUES (0, 3, 1, 'a', 'b', 5)")
     await connection.execute("UPDATE ledger.fence SET head = 9, beat = beat + 1")
     await schema.create(url)
-    store = await PostgresStore.open(cluster.url("authz", empty))
+    store = PostgresStore(cluster.url("authz", empty))
     assert [await store.close_range(0), await store.close_range(0)] == [0, None]
     assert await store.add_range() == 2
     assert await connection.fetch("SELECT account, balance FROM ledger.balance ORDER BY 1") == [("a", -5), ("b", 5)]

@@ -69,7 +69,7 @@ async def test_a_newer_schema_that_admits_this_program_is_used_as_it_is(
 
     await schema.create(database.superuser_url)
     assert await applied(superuser) == before
-    store = await PostgresStore.open(database.url)
+    store = PostgresStore(database.url)
     assert await store.partitions() == [0]
     assert (await store.take(0, await store.fence(0))).epoch == 1
     await store.close()
@@ -84,7 +84,7 @@ async def test_a_newer_schema_that_does_not_admit_it_is_refused(database, newer_
     words = f"is at {NOW + 1}, for programs that know it up to {NOW + 1} at least; this one knows it up to {NOW}"
     with pytest.raises(SchemaTooNew, match=words):
         await schema.create(database.superuser_url)
-    store = await PostgresStore.open(database.url)
+    store = PostgresStore(database.url)
     with pytest.raises(SchemaTooNew, match=words):
         await store.partitions()
     await store.close()
@@ -148,6 +148,6 @@ async def test_a_schema_from_before_files_said_who_can_run_asks_for_programs_tha
     await superuser.execute("SET ledger.ddl = 'migration'")
     await superuser.execute("ALTER TABLE ledger.migration DROP COLUMN program_min")
     assert await migrations.version_of(superuser, schema.APPLIED) == Version(NOW, NOW)
-    store = await PostgresStore.open(database.url)
+    store = PostgresStore(database.url)
     assert await store.partitions() == [0]
     await store.close()

@@ -239,7 +239,7 @@ async def test_a_load_is_told_where_the_employer_has_alerts(server: MailServer) 
 
 async def test_a_low_balance_is_found_in_postgresql_too(server: MailServer, database: Database) -> None:
     world = World()
-    store = await PostgresStore.open(database.url)
+    store = PostgresStore(database.url)
     office = Office(await world.open(store))
     await furnish(office)
     [outbox] = server.outboxes(office.issuer, office.house.metrics)

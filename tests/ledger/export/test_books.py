@@ -79,7 +79,7 @@ async def test_opening_balances_are_what_all_transfers_before_make_from_whicheve
 ) -> None:
     begin = LONG_AGO + timedelta(seconds=seconds)
     async with small_ledger(cluster) as small:
-        store = await PostgresStore.open(small.url)
+        store = PostgresStore(small.url)
         await write(store, story)
         for _ in range(closings):
             await store.close_range(Partition(0))
@@ -93,7 +93,7 @@ async def test_opening_balances_begin_at_the_last_closing_before(cluster: Any) -
     """What was added up once isn't again: a closing that is told otherwise shows."""
     moved = Transfer(ACCOUNTS[0], ACCOUNTS[1], Cents(5))
     async with small_ledger(cluster) as small:
-        store = await PostgresStore.open(small.url)
+        store = PostgresStore(small.url)
         await write(store, [entry("h1", moved, at=LONG_AGO + timedelta(hours=hour)) for hour in range(9)])
         await store.close_range(Partition(0))
         superuser = await asyncpg.connect(small.superuser_url)

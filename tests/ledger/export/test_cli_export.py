@@ -26,7 +26,7 @@ def run(database: Any, begin: Any, story: Any) -> Run:
     """Run the command on the ledger of the story."""
 
     async def tell() -> None:
-        store = await PostgresStore.open(database.url)
+        store = PostgresStore(database.url)
         await (await begin(store)).append(*(entry for _, entry in story))
         await store.close()
 

@@ -199,7 +199,7 @@ def acquirer_terms(acquirer: str = ACQUIRER, **fields: int) -> AcquirerTerms:
 
 async def write(url: str, entries: Sequence[Entry], partition: Partition = MAIN) -> None:
     """Append entries behind what a ledger holds. `url` is the application's."""
-    store = await PostgresStore.open(url)
+    store = PostgresStore(url)
     try:
         fence = await store.take(partition, await store.fence(partition))
         records = list(extend(partition, fence.epoch, fence.head, fence.hash, entries))

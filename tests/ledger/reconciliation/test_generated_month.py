@@ -133,7 +133,7 @@ def _read(path: Path) -> list[ClearingLine]:
 
 
 async def _head(url: str) -> tuple[int, bytes]:
-    store = await PostgresStore.open(url)
+    store = PostgresStore(url)
     try:
         fence = await store.fence(Partition(0))
         return fence.head, fence.hash

@@ -79,7 +79,7 @@ async def test_business_days_are_the_authorizers(
     rows = await _read(reconciler(database.url), terms, Wanted(last, first - timedelta(days=1)))
     found = {row["seq"]: row["day"] for row in rows}
     assert len(found) == sum(what == "pay" for _, what in hours)
-    store = await PostgresStore.open(database.url)
+    store = PostgresStore(database.url)
     days = BusinessDays(store, [MAIN])
     expected: dict[int, date] = {}
     for ahead in range(30):

@@ -76,7 +76,7 @@ class Books:
 
     async def write(self, url: str) -> None:
         """Append all of it, and close the full ranges of the first partition."""
-        store = await PostgresStore.open(url)
+        store = PostgresStore(url)
         for number in range(self.partitions):
             partition = Partition(number)
             fence = await store.take(partition, await store.fence(partition))

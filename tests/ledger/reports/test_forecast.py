@@ -31,7 +31,7 @@ async def test_what_is_left_is_what_the_accounts_hold(cluster: Any, monkeypatch:
     day = FIRST + timedelta(days)
     merchant = Entry(BEGIN, "merchant", HolderId("merchant:b"), "{}", "{}", "APPROVED", '["not a purse"]')
     async with small_ledger(cluster) as small:
-        store = await PostgresStore.open(small.url)
+        store = PostgresStore(small.url)
         await write(store, [merchant, *entries])
         await store.close()
         found = await forecast(small.finance_url, day, day_end(day, PARIS))
@@ -66,7 +66,7 @@ async def test_what_of_a_vintage_was_never_spent_is_told_from_history(cluster: A
     story.happen("pay", B, "2025", 10)
     story.happen("load", A, "2026", 5)
     async with small_ledger(cluster) as small:
-        store = await PostgresStore.open(small.url)
+        store = PostgresStore(small.url)
         await write(store, story.entries)
         await store.close()
         with_history = await forecast(small.finance_url, None, None, with_history=True)

@@ -88,7 +88,7 @@ async def _write(database: Any, *told: tuple[str, str, int], before: tuple[Entry
     for what, lot, cents in told:
         story.happen(what, A, lot, cents)
     assert all(one.transfers for one in story.entries)
-    store = await PostgresStore.open(database.url)
+    store = PostgresStore(database.url)
     await write(store, [*before, *story.entries])
     await store.close()
 
@@ -176,7 +176,7 @@ async def test_what_a_client_paid_on_the_evening_before_it_was_recorded(database
 async def test_an_orders_payment_is_all_that_every_partition_has_of_it(cluster: Any) -> None:
     """One entry at the bank; in the ledger a record in each partition that has holders of the order's."""
     async with small_ledger(cluster, partitions=2) as small:
-        store = await PostgresStore.open(small.url)
+        store = PostgresStore(small.url)
         for number, cents in enumerate((300, 200)):
             moved = Transfer(issuer_float("90"), client_funds("c1", "90"), Cents(cents))
             paid = Entry(BEGIN, "payment", HolderId("order:o1"), "{}", "{}", "DONE", "{}", (moved,))

@@ -44,7 +44,7 @@ async def test_each_class_is_what_all_transfers_up_to_the_days_end_make(
     entries = Story().play(told)
     day = FIRST + timedelta(days)
     async with small_ledger(cluster) as small:
-        store = await PostgresStore.open(small.url)
+        store = PostgresStore(small.url)
         await write(store, entries)
         for _ in range(closings):
             await store.close_range(MAIN)
