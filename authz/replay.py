@@ -22,7 +22,7 @@ from authz.decision.outcomes import Outcome
 from authz.decision.refused import Refused
 from authz.engine.business_days import BusinessDays
 from authz.engine.facts import books_read, facts_of
-from authz.engine.identities import effects_of, key_of
+from authz.engine.identities import effects_of, names
 from authz.engine.inputs import Inputs, decode_inputs, encode_json
 from authz.engine.kinds import beside_of, kind_of
 from authz.engine.lookup import read_answer
@@ -277,6 +277,6 @@ def _identities(recorded: Entry, inputs: Inputs, outcome: Outcome) -> tuple[Iden
     """The keys of a record. Its own can't be made again without the card's number, those of its effects can."""
     effects = effects_of(outcome)
     own = recorded.identities[: len(recorded.identities) - len(effects)]
-    if isinstance(inputs.command, Payment) and own[1:] != (key_of(inputs.command.reference),):
+    if isinstance(inputs.command, Payment) and not (len(own) == 2 and names(inputs.command.reference, own[1])):
         return effects
     return own + effects

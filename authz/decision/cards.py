@@ -5,6 +5,7 @@ in the card that comes back, whatever the answer.
 """
 
 from datetime import date
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,7 +17,8 @@ from authz.decision.position import Card, CardStatus
 from authz.decision.programme import Generation, Programme
 from ledger.values import Cents
 
-ABSENT, RIGHT = Check.ABSENT, Check.RIGHT
+ABSENT: Final = Check.ABSENT
+RIGHT: Final = Check.RIGHT
 """What every payment is asked about: an enum takes longer to find a member by its name than a rule to be tried."""
 REMOTE = frozenset({Entry.ONLINE, Entry.MANUAL})
 """Where the card isn't there: its expiry and CVV2 stand in for the PIN."""
@@ -84,9 +86,9 @@ def _expired(card: Card, command: Presented, today: date) -> bool:
 
 
 def _pin(card: Card, command: Presented, evidence: Evidence, programme: Programme, generation: Generation) -> Verdict:
+    if evidence.pin is RIGHT:
+        return Verdict(replace(card, pin_wrong=0, contactless=Cents(0)))
     match evidence.pin:
-        case Check.RIGHT:
-            return Verdict(replace(card, pin_wrong=0, contactless=Cents(0)))
         case Check.WRONG:
             card = replace(card, pin_wrong=card.pin_wrong + 1)
             left = generation.pin_tries - card.pin_wrong

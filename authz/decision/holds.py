@@ -120,6 +120,8 @@ def without(purse: Purse, hold: Hold) -> Purse:
 def lapse(holder: HolderId, position: Position, today: date) -> tuple[Position, tuple[Transfer, ...]]:
     """Release every hold whose last day is before `today`: they keep their name, and lose their money."""
     held = position.purse.holds
+    if all(hold.parts and hold.until >= today for hold in held):
+        return position, ()
     due = [hold for hold in held if hold.parts and hold.until < today]
     transfers: tuple[Transfer, ...] = ()
     for hold in due:

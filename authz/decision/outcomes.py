@@ -1,6 +1,7 @@
 """What a decision comes to: a reason, a reply, the money it moves, the position after it."""
 
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
@@ -63,6 +64,8 @@ class Reason(StrEnum):
         return self in _GRANTED
 
 
+APPROVED: Final = Reason.APPROVED
+"""What most payments are: an enum takes longer to find a member by its name than to compare it."""
 _GRANTED = frozenset({Reason.APPROVED, Reason.PARTIAL})
 
 

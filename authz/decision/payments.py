@@ -11,12 +11,12 @@ from authz.decision.calendar import SUNDAY, holidays
 from authz.decision.cards import Verdict, examine, spends_without_pin
 from authz.decision.commands import Inquiry, Presented, Purchase, Refund
 from authz.decision.evidence import Facts
-from authz.decision.outcomes import Balance, Outcome, Reason, Reply
+from authz.decision.outcomes import APPROVED, Balance, Outcome, Reason, Reply
 from authz.decision.position import Position
 from authz.decision.posting import approval_code, spend, uncovered
 from authz.decision.programme import DayOff, Product
 from authz.decision.reference import Merchant
-from authz.decision.standing import Effect, Standing
+from authz.decision.standing import DEBIT, HOLD, Effect, Standing
 from ledger import accounts
 from ledger.values import Cents, Purse, Transfer
 
@@ -104,7 +104,7 @@ def _purchase(case: Case, command: Purchase, product: Product) -> Outcome:
     position, standing, transfers = _spend(case, command, product.code, granted)
     left = None if before.cap_left is None else Cents(before.cap_left - granted)
     reply = Reply(
-        reason=Reason.APPROVED if granted == command.amount else Reason.PARTIAL,
+        reason=APPROVED if granted == command.amount else Reason.PARTIAL,
         amount=None if granted == command.amount else granted,
         approval=standing.approval,
         balances=(Balance(product.code, Cents(before.available - granted), left),),
@@ -144,7 +144,7 @@ def _spend(
     case: Case, command: Purchase, product: str, amount: Cents
 ) -> tuple[Position, Standing, tuple[Transfer, ...]]:
     """Pay the acquirer, or set aside, out of the oldest lots; count it on the day and on the contactless limit."""
-    effect = Effect.HOLD if command.holds else Effect.DEBIT
+    effect = HOLD if command.holds else DEBIT
     asked = Standing(command.reference, 0, effect, product, case.today, approval_code(command.reference))
     position, standing, transfers = spend(
         case.known.holder,
@@ -165,7 +165,7 @@ def _refund(case: Case, command: Refund, product: Product) -> Outcome:
     """Give back of the payment that is named, to the very lots it came from. The day's cap stays as it is."""
     original = case.facts.original
     payment = original.standing if original is not None else None
-    if not case.known.programme.refunds.allowed or payment is None or payment.effect is not Effect.DEBIT:
+    if not case.known.programme.refunds.allowed or payment is None or payment.effect is not DEBIT:
         return case.refuse(Reason.REFUND_NOT_ALLOWED)
     if payment.product != product.code or payment.amount < command.amount:
         return case.refuse(Reason.REFUND_NOT_ALLOWED)

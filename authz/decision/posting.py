@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from datetime import date, timedelta
-from hashlib import blake2b
+from zlib import crc32
 
 from msgspec.structs import replace
 
 from authz.decision import lots
 from authz.decision.position import Position
-from authz.decision.standing import Effect, Standing
+from authz.decision.standing import HOLD, Standing
 from ledger import accounts
 from ledger.values import Account, Cents, Hold, HolderId, Part, Transfer
 
@@ -21,9 +21,9 @@ def approval_code(reference: str) -> str:
     """Make a request's approval code: six letters and digits, the same for the same request.
 
     >>> approval_code("c0ffee")
-    'JADGLR'
+    'H254VS'
     """
-    number = int.from_bytes(blake2b(reference.encode(), digest_size=8).digest())
+    number = crc32(reference.encode())
     first, second, third = number % _PAIRS, number // _PAIRS % _PAIRS, number // _PAIRS**2 % _PAIRS
     return _TWO_DIGITS[first] + _TWO_DIGITS[second] + _TWO_DIGITS[third]
 
@@ -39,7 +39,7 @@ def spend(
     product, day = asked.product, asked.day
     purse, parts, back = lots.take(holder, position.purse, product, day, amount)
     standing = replace(asked, parts=parts)
-    if standing.effect is Effect.HOLD:
+    if standing.effect is HOLD:
         until = day + timedelta(days=hold_days)
         hold = Hold(standing.original, product, day, standing.approval, acquirer, parts, until)
         purse = replace(purse, holds=(*purse.holds, hold))

@@ -6,6 +6,7 @@ reversal, a refund or a completion is told what stands by the newest step, and t
 
 from datetime import date
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,6 +23,10 @@ class Effect(StrEnum):
     """It set money aside. Whether that is so still, the purse says."""
     REFUND = "refund"
     """It gave money back of a payment."""
+
+
+DEBIT: Final = Effect.DEBIT
+HOLD: Final = Effect.HOLD
 
 
 class Standing(Struct, frozen=True, array_like=True, gc=False):

@@ -105,6 +105,16 @@ def key_of(reference: str) -> Identity:
     return Identity(int(reference[:12]), bytes.fromhex(reference[12:]))
 
 
+def names(reference: str, key: Identity) -> bool:
+    """Tell whether a reference is this key's, without making the key again.
+
+    >>> key = Identity(260512103000, bytes(16))
+    >>> names(text_of(key), key), names(text_of(key), Identity(260512103001, bytes(16)))
+    (True, False)
+    """
+    return reference[12:] == key.digest.hex() and int(reference[:12]) == key.stamp
+
+
 def step_key(original: str, step: int) -> Identity:
     """Make the key of a step of a request."""
     plain = f"{original}{_SEPARATOR}{step}".encode()

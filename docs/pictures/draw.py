@@ -208,7 +208,7 @@ PAYMENT = Drawing(
             1,
             0,
             "0210",
-            ("00 APPROVED", "approval 1Y2877"),
+            ("00 APPROVED", "approval A4OFGK"),
             mark="E",
             kept=True,
         ),
