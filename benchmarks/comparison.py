@@ -90,14 +90,18 @@ async def saturation(
     rate_max: float,
     meter: Meter | None = None,
     say: Callable[[str], None] = lambda _: None,
+    is_held: Callable[[Row], bool] = was_held,
 ) -> Found[Row]:
-    """Seek the highest rate that an authorizer holds: every request answered, no error, p99 within its bound."""
+    """Seek the highest rate that an authorizer holds: every request answered, no error, p99 within its bound.
+
+    `is_held` can ask for less.
+    """
 
     async def measure(rate: float) -> Row:
         say(f"the highest rate: {rate:,.0f}/s …")
         return (await pay_on(authorizer, crowd, rate, seconds, seconds / WARM_UP_PARTS, meter)).row()
 
-    return await highest_held(measure, was_held, start=start, most=rate_max, step=SEARCH_STEP, within=SEARCH_WITHIN)
+    return await highest_held(measure, is_held, start=start, most=rate_max, step=SEARCH_STEP, within=SEARCH_WITHIN)
 
 
 def bounds_of(report: Report) -> list[Bound]:

@@ -119,9 +119,14 @@ def title(machine: Machine) -> str:
     )
 
 
+def was_answered(row: Row) -> bool:
+    """Whether all of a rate was answered without an error, be it late."""
+    return row.kept and not row.errors
+
+
 def was_held(row: Row) -> bool:
     """Whether a rate was held: all of it was answered in time and without an error."""
-    return row.kept and not row.errors and row.p99_ms <= HELD_P99_MS_MAX
+    return was_answered(row) and row.p99_ms <= HELD_P99_MS_MAX
 
 
 def cells(row: Row, yardstick: Row) -> Sequence[str]:

@@ -143,7 +143,7 @@ def test_each_bound_of_an_overload_can_be_broken():
         megabytes=(*[100.0] * 10, 300.0),
     )
     assert broken(measured.bounds) == [
-        "decided, of the highest rate that is held",
+        "decided, of the highest rate that is answered",
         "turned away, p99",
         "the engine's memory: growth at its largest",
         "until p99 is normal again",
