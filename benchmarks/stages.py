@@ -23,6 +23,7 @@ from authz.engine.cards import Cards
 from authz.engine.desk import Desk
 from authz.engine.engine import Engine
 from authz.engine.lookup import Lookup
+from authz.engine.teller import Teller
 from authz.engine.verification import Verification
 from authz.engine.work import Decided
 from authz.engine.writer import Writer
@@ -58,7 +59,7 @@ STAGES = (
     Stage("engine: the rest of pay", ((Engine, "pay"), (Verification, "verify"))),
     Stage(
         "writer: admit, wait, hand over",
-        ((Writer, "answer"), (Writer, "_admit"), (Writer, "_decide"), (Writer, "_acknowledge")),
+        ((Writer, "answer"), (Writer, "_admit"), (Writer, "_decide"), (Teller, "acknowledge")),
     ),
     Stage("desk: books, memory of keys", ((Desk, "decide"), (Desk, "acknowledge"))),
     Stage("decision: decide", ((authz.engine.desk, "decide"),)),

@@ -7,7 +7,6 @@ again.
 """
 
 import asyncio
-import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -15,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from msgspec import Struct
 
 from authz import logs
-from authz.decision.outcomes import APPROVED, Reason, Reply
+from authz.decision.outcomes import Reason
 from authz.engine.counting import Counting
 from authz.engine.desk import Desk
 from authz.engine.gate import Gate, GateState
@@ -24,6 +23,7 @@ from authz.engine.limits import Limits
 from authz.engine.lookup import Lookup
 from authz.engine.passbooks import RecordUnreadable
 from authz.engine.requests import Answer, NoAnswer, hand_over
+from authz.engine.teller import Teller
 from authz.engine.work import Batch, Work
 from authz.metrics import Metrics
 from ledger.chain import extend
@@ -84,6 +84,7 @@ class Writer:
         self._refused_in_a_row = 0
         self._lost_by = ""
         self._counting = Counting(partition, metrics, self._queues)
+        self._teller = Teller(partition, desk, metrics, self._counting)
         metrics.caches.watch("passbooks", self._lookup.passbooks)
 
     def _queues(self) -> dict[str, list[Work]]:
@@ -137,7 +138,7 @@ class Writer:
             if result is not NoAnswer.DECIDE_AGAIN:
                 self._counting.time(work)
                 return result
-        return self._refuse(work, Reason.UNAVAILABLE)
+        return self._teller.refuse(work, Reason.UNAVAILABLE)
 
     async def _hold_office(self) -> None:
         """Write from taking the lease to losing it. What was in doubt is settled behind each take."""
@@ -206,7 +207,7 @@ class Writer:
         now = asyncio.get_running_loop().time()
         if any(now >= work.deadline for work in batch.works()):
             # The deadline is tested last here. Those that keep it are decided again, without those that don't.
-            self._roll_back(batch, keep=lambda work: now < work.deadline)
+            self._teller.roll_back(batch, keep=lambda work: now < work.deadline)
         elif batch:
             self._flight = asyncio.create_task(self._fly(batch))
         while self._backlog and len(self._forming.decided) < self._limits.batch_records_max:
@@ -241,13 +242,13 @@ class Writer:
                 self._metrics.batch_records.observe(len(records))
             else:
                 await self._store.beat(self.partition, fence.epoch)
-            self._acknowledge(batch)
+            self._teller.acknowledge(batch)
         except IdentityTaken:
             self._metrics.append_failures.labels("identity_taken").inc()
             for one in batch.decided:
                 one.work.look_up = True
-            self._roll_back(batch)
-            self._roll_back(self._take_forming())
+            self._teller.roll_back(batch)
+            self._teller.roll_back(self._take_forming())
         except LedgerError as error:
             self._metrics.append_failures.labels(type(error).__name__).inc()
             self._refused_in_a_row += not isinstance(error, OutcomeUnknown)
@@ -266,44 +267,6 @@ class Writer:
         elif not self._lost.is_set():  # it was acknowledged after all, while its session was being cut
             self._lose(Batch(), [])
 
-    def _acknowledge(self, batch: Batch) -> None:
-        """Answer every request of a batch that is in the ledger, and the repeats that go with it."""
-        self._desk.acknowledge(batch)
-        now = asyncio.get_running_loop().time()
-        for one in batch.decided:
-            work, reply = one.work, one.outcome.reply
-            self._counting.record(one)
-            if reply.reason is not APPROVED and not reply.reason.approves and one.known is not None:
-                logs.refused(reply.reason, self.partition, one.known.seq)
-            if now <= work.deadline:
-                hand_over(work.waiter, Answer(work.command, reply))
-            else:
-                self._metrics.late.inc()
-                hand_over(work.waiter, NoAnswer.TOO_LATE)
-        for work, answer in batch.riders:
-            self._metrics.repeats.inc()
-            hand_over(work.waiter, answer)
-
-    def _roll_back(self, batch: Batch, keep: Callable[[Work], bool] = lambda _: True) -> None:
-        """Undo a batch that is not in the ledger. What is kept is decided again, the rest refused."""
-        self._desk.roll_back(batch)
-        for work in batch.works():
-            if keep(work):
-                hand_over(work.waiter, NoAnswer.DECIDE_AGAIN)
-            else:
-                self._turn_away(work)
-
-    def _turn_away(self, work: Work) -> None:
-        """Answer 91 to a request that is not in the ledger and is not going to be, if it still waits."""
-        if work.waiter is not None and not work.waiter.done():
-            work.waiter.set_result(self._refuse(work, Reason.UNAVAILABLE))
-
-    def _refuse(self, work: Work, reason: Reason) -> Answer:
-        """An answer that needs no record: nothing was written."""
-        self._metrics.refused.labels(reason).inc()
-        logs.refused(reason, link=work.link)
-        return Answer(work.command, Reply(reason))
-
     def _lose(self, batch: Batch, doubtful: Sequence[Record], why: str = "its session was cut") -> None:
         """The lease is lost or in doubt: drop all memory. What may be in is left to be settled, the rest is refused."""
         if self.gate.state is GateState.OPEN:
@@ -314,24 +277,17 @@ class Writer:
         self._let_go()
         if doubtful:
             self._doubt = Doubt(batch, doubtful[-1])
-            self._limit_the_wait(batch)
+            self._teller.limit_the_wait(batch)
         else:
-            self._roll_back(batch, keep=lambda _: False)
+            self._teller.roll_back(batch, keep=lambda _: False)
         self._lost.set()
-
-    def _limit_the_wait(self, batch: Batch) -> None:
-        """What is unsettled at its deadline is answered by silence."""
-        loop = asyncio.get_running_loop()
-        for work in batch.works():
-            if work.deadline < math.inf:
-                loop.call_at(work.deadline, hand_over, work.waiter, NoAnswer.TOO_LATE)
 
     def _let_go(self) -> None:
         """Drop all memory. What was decided on it and not sent is decided again, behind whatever is in the ledger."""
         behind, backlog = self._take_forming(), list(self._backlog)
         self._backlog.clear()
         self._desk.drop()
-        self._roll_back(behind)
+        self._teller.roll_back(behind)
         for work in backlog:
             hand_over(work.waiter, NoAnswer.DECIDE_AGAIN)
 
@@ -346,10 +302,10 @@ class Writer:
             return
         if fence.hash == doubt.last.hash:
             self._counting.settled_in.inc()
-            self._acknowledge(doubt.batch)
+            self._teller.acknowledge(doubt.batch)
         else:
             self._counting.settled_out.inc()
-            self._roll_back(doubt.batch, keep=lambda _: False)
+            self._teller.roll_back(doubt.batch, keep=lambda _: False)
 
     async def _leave_unproven(self) -> None:
         """Leave a batch whose outcome was unknown to whoever has taken the lease since: it answers the repeats.
@@ -361,14 +317,10 @@ class Writer:
             return
         if await is_in(self._store, self.partition, doubt.last.seq, doubt.last.hash, self._shut):
             self._counting.settled_in.inc()
-            self._metrics.late.inc(len(doubt.batch.decided))
-            for one in doubt.batch.decided:
-                self._counting.record(one)
-            for work in doubt.batch.works():
-                hand_over(work.waiter, NoAnswer.TOO_LATE)
+            self._teller.keep_silent(doubt.batch)
         else:
             self._counting.settled_out.inc()
-            self._roll_back(doubt.batch, keep=lambda _: False)
+            self._teller.roll_back(doubt.batch, keep=lambda _: False)
 
     async def _write(self, fence: Fence) -> None:
         """Write under this lease until it is lost."""
@@ -402,7 +354,7 @@ class Writer:
                 self._flight = asyncio.create_task(self._fly(Batch()))
             for work in [*self._forming.works(), *self._backlog]:
                 if loop.time() >= work.deadline:
-                    self._turn_away(work)
+                    self._teller.turn_away(work)
 
     def _shut(self, why: str) -> None:
         self.gate.turn(GateState.SHUT)
