@@ -3,7 +3,7 @@
 Exit 0: done, 1: the API refused it, or found errors in a list, 2: wrong use, or no API is reached.
 """
 
-from authz.issuing.api.problems import Fault
+from authz.issuing.bodies.problems import Fault
 
 
 class NotAsked(Exception):

@@ -5,7 +5,7 @@ from cyclopts import App
 from authz.decision.issuing.states import Role
 from authz.issue_cli.api import Api, Write
 from authz.issue_cli.showing import show_one
-from authz.issuing.api.access import AccessRequest, AccessView
+from authz.issuing.bodies.access import AccessRequest, AccessView
 
 access = App(name="access", help="Tokens: given, and taken back.")
 

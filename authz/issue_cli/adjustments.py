@@ -10,7 +10,7 @@ from authz.decision.issuing.states import AdjustmentKind, AdjustmentStatus
 from authz.issue_cli.amounts import hundredths
 from authz.issue_cli.api import Api, Ask, Write
 from authz.issue_cli.showing import Facts, show_list, show_one
-from authz.issuing.api.adjustments import AdjustmentView, LineRequest, ProposalRequest, RecordRequest
+from authz.issuing.bodies.adjustments import AdjustmentView, LineRequest, ProposalRequest, RecordRequest
 from ledger.printing import instant
 
 adjustment = App(name="adjustment", help="Adjustments: what finance posts to resolve breaks. They take two people.")

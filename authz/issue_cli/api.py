@@ -19,8 +19,8 @@ from cyclopts import Parameter
 
 from authz.decision.issuing.states import LINES_MAX
 from authz.issue_cli import NotAsked, NotDone
-from authz.issuing.api.pages import PAGE_MAX, Page
-from authz.issuing.api.problems import KEY_HEADER, Problem
+from authz.issuing.bodies.pages import PAGE_MAX, Page
+from authz.issuing.bodies.problems import KEY_HEADER, Problem
 from authz.security.keys import masked
 from authz.security.master import read_private
 from authz.security.module import SecurityError

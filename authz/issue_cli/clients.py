@@ -8,10 +8,10 @@ from cyclopts import App, Parameter
 from authz.issue_cli.api import Api, Ask, Write
 from authz.issue_cli.showing import Facts, show_list, show_one
 from authz.issue_cli.told import Before, show_operations
-from authz.issuing.api.client_holders import EmployersHolderView
-from authz.issuing.api.clients import AgentRequest, AgentView, ClientChange, ClientSummary, ClientView
-from authz.issuing.api.fields import Someone
-from authz.issuing.operations import OperationsPage
+from authz.issuing.bodies.client_holders import EmployersHolderView
+from authz.issuing.bodies.clients import AgentRequest, AgentView, ClientChange, ClientSummary, ClientView
+from authz.issuing.bodies.fields import Someone
+from authz.issuing.bodies.operations import OperationsPage
 
 client = App(name="client", help="Clients' accounts.")
 agent = App(name="agent", help="Agents, who order for many clients.")

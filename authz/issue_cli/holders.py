@@ -8,10 +8,9 @@ from authz.decision.issuing.states import RequestKind
 from authz.issue_cli.api import Api, Ask, Write
 from authz.issue_cli.showing import Cell, Facts, show_list, show_one
 from authz.issue_cli.told import Before, show_operations
-from authz.issuing.api.holders import HoldersRequest, LotRequest, Opposition
-from authz.issuing.api.requests import EmployersRequest, RequestView
-from authz.issuing.holders import Balance, HolderView
-from authz.issuing.operations import OperationsPage
+from authz.issuing.bodies.holders import Balance, HoldersRequest, HolderView, LotRequest, Opposition
+from authz.issuing.bodies.operations import OperationsPage
+from authz.issuing.bodies.requests import EmployersRequest, RequestView
 from ledger.printing import print_json
 
 holder = App(name="holder", help="A holder's balances, operations and cards.")

@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from authz.decision.reference import Merchant
 from authz.issue_cli.api import Api, Write
 from authz.issue_cli.showing import Facts, show_one
-from authz.issuing.api.merchants import Accepted, MerchantRequest
+from authz.issuing.bodies.merchants import Accepted, MerchantRequest
 
 merchant = App(name="merchant", help="Merchants, and which vouchers they take.")
 

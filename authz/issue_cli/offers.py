@@ -11,8 +11,8 @@ from authz.issue_cli.amounts import Euros, PerCent, hundredths
 from authz.issue_cli.api import Api, Ask, Write
 from authz.issue_cli.clients import Contact, show_account
 from authz.issue_cli.showing import Facts, show_list, show_one
-from authz.issuing.api.clients import ClientView
-from authz.issuing.api.offers import Acceptance, OfferRequest, OfferView, TariffRequest, WantedRequest
+from authz.issuing.bodies.clients import ClientView
+from authz.issuing.bodies.offers import Acceptance, OfferRequest, OfferView, TariffRequest, WantedRequest
 
 offer = App(name="offer", help="Offers: what they can cost at most; they bind to nothing.")
 

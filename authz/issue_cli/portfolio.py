@@ -9,9 +9,8 @@ from cyclopts import App
 from authz.issue_cli import NotAsked, NotDone
 from authz.issue_cli.api import Api, Write
 from authz.issue_cli.showing import show_one
-from authz.issuing.api.portfolio import HolderBrought, PortfolioChunk
-from authz.issuing.api.problems import Fault
-from authz.issuing.takeover import HOLDERS_MAX, TakenOver
+from authz.issuing.bodies.portfolio import HOLDERS_MAX, HolderBrought, PortfolioChunk, TakenOver
+from authz.issuing.bodies.problems import Fault
 from authz.security.keys import masked
 
 FAULTS_KEPT_MAX = 1_000

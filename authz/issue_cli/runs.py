@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 from authz.issue_cli import NotAsked
 from authz.issue_cli.api import Api, Ask, Write
 from authz.issue_cli.showing import Facts, show_list, show_one
-from authz.issuing.api.runs import RunView
+from authz.issuing.bodies.runs import RunView
 from ledger.printing import instant
 
 run = App(name="run", help="Production runs: cards are made, sent, and their PINs 48 hours later.")

@@ -8,7 +8,7 @@ from rich.table import Column
 from rich.text import Text
 
 from authz.issue_cli.api import Ask
-from authz.issuing.api.problems import Fault
+from authz.issuing.bodies.problems import Fault
 from ledger.printing import euros, print_json, print_table, table
 from ledger.values import Cents
 

@@ -7,7 +7,7 @@ from cyclopts.validators import Number
 
 from authz.issue_cli.api import Ask
 from authz.issue_cli.showing import show_list
-from authz.issuing.operations import OperationsPage
+from authz.issuing.bodies.operations import OperationsPage
 from ledger.printing import instant, print_json
 
 Before = Annotated[

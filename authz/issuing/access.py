@@ -24,16 +24,13 @@ from authz.decision.issuing.states import (
     agent_passbook,
     client_passbook,
 )
+from authz.issuing.bodies.fields import IDS
 from authz.issuing.issuer import Issuer, NotThere
 from authz.security.module import SecurityModule
 from ledger.values import HolderId
 
 CONFIGURED = "configured"
 """The id of the issuer's first access, whose token's SHA-256 stands in the configuration and in no record."""
-END = r"$(?!\n)"
-"""Where a pattern ends: Python's own `$` lets a line end pass behind it."""
-IDS = rf"^[0-9A-Za-z_-]{{1,64}}{END}"
-"""What ids in requests are made of: no colon, which joins them to names of passbooks."""
 
 _ID = re.compile(IDS)
 

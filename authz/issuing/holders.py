@@ -7,83 +7,23 @@ or not what is due by the date was posted.
 from collections.abc import Sequence
 from datetime import date
 
-from msgspec import Struct
-
 from authz.decision import lots
 from authz.decision.commands import ExchangeLot, ReactivateLot
 from authz.decision.issuing.needs import is_locked
 from authz.decision.issuing.states import ClientId
-from authz.decision.position import Card, CardId, CardStatus, Position
+from authz.decision.position import Card, CardId, Position
 from authz.decision.programme import Product, on_day
 from authz.decision.refused import HolderUnknown
 from authz.decision.vintages import REACTIVATED
 from authz.engine.cards import CARDS_A_QUERY_MAX
+from authz.issuing.bodies.holders import Balance, CardView, Expired, HolderView, Vouchers
+from authz.issuing.bodies.operations import OperationsPage
 from authz.issuing.issuer import Issuer, NotThere
-from authz.issuing.operations import OPERATIONS_A_PAGE_MAX, Operations, OperationsPage
+from authz.issuing.operations import OPERATIONS_A_PAGE_MAX, Operations
 from ledger.values import Cents, HolderId, Lot, Seq
 
 ANY_MERCHANT = ""
 """The category of no merchant in particular: the cap that holds for all."""
-
-
-class Vouchers(Struct, frozen=True, gc=False):
-    """What is left of one lot, in cents: a vintage, or one load. Valid on both days and between them."""
-
-    lot: str
-    amount: Cents
-    valid_from: date
-    valid_until: date
-
-
-class Expired(Struct, frozen=True, gc=False):
-    """What of a lot expired unspent and waits.
-
-    `exchange_until` and `reactivate_until` are the last days to ask for the next vintage, or to have it made valid once
-    more; None: that can't be asked, or no more.
-    """
-
-    lot: str
-    amount: Cents
-    valid_until: date
-    exchange_until: date | None
-    reactivate_until: date | None
-
-
-class Balance(Struct, frozen=True, gc=False):
-    """A holder's vouchers of one product.
-
-    `available` can be spent today, `held` is set aside by authorizations; `cap_left` is what of it can still be spent
-    today where a cap is in force (None: none is), at merchants for whom there is no cap of their own.
-    """
-
-    product: str
-    name: str
-    available: Cents
-    held: Cents
-    cap_left: Cents | None
-    vouchers: tuple[Vouchers, ...]
-    expired: tuple[Expired, ...]
-
-
-class CardView(Struct, frozen=True, gc=False):
-    """A card as it may be shown: `number` is masked, `expiry` the first day of its last month."""
-
-    card: CardId
-    programme: str
-    generation: int
-    number: str
-    expiry: date
-    status: CardStatus
-    locked: bool
-
-
-class HolderView(Struct, frozen=True, gc=False):
-    """All that a holder is shown beside their operations. `employers` are the accounts that loaded vouchers."""
-
-    holder: HolderId
-    balances: tuple[Balance, ...]
-    cards: tuple[CardView, ...]
-    employers: tuple[ClientId, ...]
 
 
 class HolderDesk:

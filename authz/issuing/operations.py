@@ -4,8 +4,6 @@ What was due by the date and posted along with something else has no line of its
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from enum import StrEnum
 from itertools import pairwise
 
 from msgspec import Struct
@@ -28,11 +26,12 @@ from authz.decision.commands import (
 )
 from authz.decision.issuing.commands import ActivateCard, Fulfil, RemakeCard, TakeOver
 from authz.decision.issuing.states import ClientId
-from authz.decision.outcomes import Reason, Reply
+from authz.decision.outcomes import Reply
 from authz.decision.position import CardId, Position
 from authz.decision.reference import Employer, Merchant, employer_passbook, merchant_passbook
 from authz.engine.inputs import decode_inputs, decode_reply
 from authz.engine.passbooks import decode_state
+from authz.issuing.bodies.operations import Operation, OperationKind, OperationsPage
 from authz.issuing.issuer import HOME, Issuer
 from ledger.store import EVENTS_A_CALL_MAX, HISTORY_LINES_MAX, Event, Line
 from ledger.values import Cents, HolderId, Lot, Purse, Seq
@@ -42,56 +41,6 @@ OPERATIONS_A_PAGE_MAX = 50
 NEWEST = Seq(2**63 - 1)
 """Behind every record."""
 _FULFILMENT = str(Fulfil.__struct_config__.tag)
-
-
-class OperationKind(StrEnum):
-    """What happened, in a holder's words."""
-
-    PAYMENT = "payment"
-    HOLD = "hold"
-    """Set aside by a merchant, to be paid or released."""
-    CAPTURE = "capture"
-    """What was set aside is paid, at most so far; the rest came back."""
-    REFUND = "refund"
-    REVERSAL = "reversal"
-    RELEASE = "release"
-    """What was set aside for too long came back."""
-    LOAD = "load"
-    EXPIRY = "expiry"
-    EXCHANGE = "exchange"
-    REACTIVATION = "reactivation"
-    FORFEIT = "forfeit"
-    """What expired fell to the issuer: nobody had asked for it in time."""
-    CARD = "card"
-    """A card was issued; it is inactive until it has come."""
-    ACTIVATION = "activation"
-    OPPOSITION = "opposition"
-
-
-class Operation(Struct, frozen=True, gc=False):
-    """One thing that happened. `seq` is its place, for asking for what was before.
-
-    `amount` is in cents and never below 0 (None: no money is concerned, or it was too long ago to tell); `kind` says
-    which way. `reason` says why something was refused. `party` is the merchant's or the employer's name.
-    """
-
-    seq: Seq
-    at: datetime
-    kind: OperationKind
-    reason: Reason = Reason.APPROVED
-    product: str | None = None
-    lot: str | None = None
-    amount: Cents | None = None
-    party: str | None = None
-    card: CardId | None = None
-
-
-class OperationsPage(Struct, frozen=True, gc=False):
-    """Operations, newest first. `next`: what to ask for what was before by; None: there is nothing more."""
-
-    operations: tuple[Operation, ...]
-    next: Seq | None
-
 
 _BY_PURSE = (Reversal, LapseHolds, ExpireLots, ForfeitLots, ExchangeLot, ReactivateLot)
 """What its record doesn't name the amount of: the purse before and after it does."""

@@ -23,18 +23,13 @@ from authz.engine.bulk import MASSIVE, Errand, SaidOtherwise
 from authz.engine.cards import CARDS_A_QUERY_MAX, NumberedCard
 from authz.engine.kinds import passbook_of
 from authz.engine.passbooks import decode_state
+from authz.issuing.bodies.portfolio import RefusedHolder, TakenOver
 from authz.issuing.cardmaking import with_check_digit
 from authz.issuing.issuer import HOME, Issuer
 from authz.security.module import KeyMissing, Malformed, PinFinding, PinGarbled, PinMethod, SecurityModule
 from ledger.store import HOLDERS_A_CALL_MAX
 from ledger.values import Cents, HolderId, Lot, Partition
 
-HOLDERS_MAX = 1_000
-"""Holders in one chunk."""
-CARDS_MAX = 4
-"""Cards of one holder."""
-LOTS_MAX = 12
-"""Lots of one holder."""
 CHUNKS_AT_ONCE_MAX = 4
 """Chunks that are worked on: others wait, as their senders do for the answer."""
 HOLDERS_A_TURN = 20
@@ -97,20 +92,6 @@ class BroughtHolder(Struct, frozen=True, gc=False):
     works_days_off: bool
     cards: tuple[BroughtCard, ...]
     lots: tuple[BroughtLot, ...]
-
-
-class RefusedHolder(Struct, frozen=True, gc=False):
-    """Who wasn't taken over, and why."""
-
-    reference: str
-    why: str
-
-
-class TakenOver(Struct, frozen=True, gc=False):
-    """What became of a chunk. `taken_over` counts those who are there now, before or by it."""
-
-    taken_over: int
-    refused: tuple[RefusedHolder, ...] = ()
 
 
 class _Prepared(Struct, frozen=True, gc=False):

@@ -13,7 +13,7 @@ from authz import cli
 from authz.decision.issuing.states import AGENTS_MAX, LINES_MAX, RUN_CARDS_MAX, USERS_MAX, Role
 from authz.issuing.api.auth import RULES
 from authz.issuing.api.limits import REQUESTS_BURST_S, RequestLimits
-from authz.issuing.api.pages import PAGE_MAX
+from authz.issuing.bodies.pages import PAGE_MAX
 from ledger import accounts
 from tests.acceptance.authorizer import AUTHZ, TUESDAY, running
 

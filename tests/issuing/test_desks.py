@@ -8,8 +8,8 @@ import pytest
 from authz.decision.issuing.states import ClientId, RequestKind, RequestStatus
 from authz.decision.outcomes import Reason
 from authz.decision.position import CardId
+from authz.issuing.bodies.operations import OperationKind
 from authz.issuing.cards import Remakes
-from authz.issuing.operations import OperationKind
 from authz.issuing.renewals import Renewals
 from ledger.postgres import PostgresStore
 from tests.conftest import Database

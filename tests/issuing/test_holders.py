@@ -26,9 +26,9 @@ from authz.decision.programme import HOLD_DAYS
 from authz.decision.refused import ExchangeOver, NothingWaits, NotReactivated, ReactivationOver
 from authz.engine.requests import Request
 from authz.issuing import operations
-from authz.issuing.holders import CardView, Expired, Vouchers
+from authz.issuing.bodies.holders import CardView, Expired, Vouchers
+from authz.issuing.bodies.operations import Operation, OperationKind
 from authz.issuing.issuer import NotThere
-from authz.issuing.operations import Operation, OperationKind
 from authz.programmes import shipped
 from ledger.values import Cents, HolderId, Seq
 from tests.engine.messages import advice, completion, partial, refund, reversal

@@ -12,16 +12,17 @@ from msgspec.structs import replace
 from authz.decision.position import CardStatus
 from authz.decision.refused import LotMalformed
 from authz.engine.requests import Answer
+from authz.issuing.bodies.operations import OperationKind
+from authz.issuing.bodies.portfolio import TakenOver
 from authz.issuing.cardmaking import with_check_digit
 from authz.issuing.issuer import NotThere
-from authz.issuing.operations import NEWEST, OperationKind
+from authz.issuing.operations import NEWEST
 from authz.issuing.takeover import (
     BroughtCard,
     BroughtHolder,
     BroughtLot,
     LinkUnknown,
     Portfolio,
-    TakenOver,
     card_of,
     holder_of,
     lot_named,

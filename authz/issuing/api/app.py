@@ -23,10 +23,10 @@ from authz.issuing.api import (
     runs,
 )
 from authz.issuing.api.auth import AnyConnection, Door, provide_write
-from authz.issuing.api.fields import Sent
 from authz.issuing.api.limits import RequestLimits
 from authz.issuing.api.problems import AnyRequest
 from authz.issuing.api.upload import Uploads
+from authz.issuing.bodies.fields import Sent
 from authz.issuing.desks import Issuing
 from authz.issuing.takeover import Portfolio
 

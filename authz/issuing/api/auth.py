@@ -13,9 +13,11 @@ from litestar.params import HeaderParameter
 from msgspec import Struct
 
 from authz.decision.issuing.states import ClientId, Role
-from authz.issuing.access import IDS, Caller, Gate, TokenUnknown
+from authz.issuing.access import Caller, Gate, TokenUnknown
 from authz.issuing.api.limits import ORDERS_BURST_S, REQUESTS_BURST_S, Pace, RequestLimits
-from authz.issuing.api.problems import KEY_HEADER, Forbidden, TooMany
+from authz.issuing.api.problems import Forbidden, TooMany
+from authz.issuing.bodies.fields import IDS
+from authz.issuing.bodies.problems import KEY_HEADER
 from authz.issuing.desks import Issuing
 from authz.issuing.issuer import NotThere
 from ledger.values import HolderId

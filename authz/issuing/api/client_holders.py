@@ -1,40 +1,17 @@
 """/v1/clients/…/holders: what an employer sees of a holder: their cards, and what it loaded itself. Nothing else."""
 
-from datetime import date
-
 from litestar import get
-from msgspec import Struct
 
-from authz.decision.position import CardStatus
 from authz.issuing.api.auth import Desks
 from authz.issuing.api.fields import ClientInPath, HolderInPath
 from authz.issuing.api.holders import Before
 from authz.issuing.api.problems import READ
-from authz.issuing.holders import CardView
-from authz.issuing.operations import OperationsPage
+from authz.issuing.bodies.client_holders import EmployersCardView, EmployersHolderView
+from authz.issuing.bodies.holders import CardView
+from authz.issuing.bodies.operations import OperationsPage
 from ledger.values import Seq
 
 LAST_DIGITS = 4
-
-
-class EmployersCardView(Struct, frozen=True):
-    """A card, as its holder's employer may ask for a new one. `expiry` is the first day of its last month.
-
-    `locked`: too many wrong PINs.
-    """
-
-    card: str
-    last4: str
-    status: CardStatus
-    expiry: date
-    locked: bool
-
-
-class EmployersHolderView(Struct, frozen=True):
-    """A holder, as an employer sees them: no balance, and nothing that others loaded."""
-
-    holder: str
-    cards: list[EmployersCardView]
 
 
 def _view(card: CardView) -> EmployersCardView:

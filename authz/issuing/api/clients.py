@@ -4,77 +4,19 @@ from typing import Any
 
 from litestar import Request, delete, get, patch, post, put
 from litestar.params import JSONBody
-from msgspec import Struct
 
-from authz.decision.issuing.states import Agent, AgentId, Client, ClientId, ContactId, Contract, Role
+from authz.decision.issuing.states import Agent, AgentId, Client, ClientId, ContactId, Role
 from authz.issuing.access import Caller
 from authz.issuing.api.auth import Desks, Writing
-from authz.issuing.api.fields import AgentInPath, ClientInPath, Sent, Someone, Words
-from authz.issuing.api.pages import PAGE, After, Limit, Page, page
+from authz.issuing.api.fields import AgentInPath, ClientInPath, person_in
+from authz.issuing.api.pages import After, Limit, page
 from authz.issuing.api.problems import READ, WRITE
+from authz.issuing.bodies.clients import AgentRequest, AgentView, ClientChange, ClientSummary, ClientView, UserView
+from authz.issuing.bodies.fields import Someone
+from authz.issuing.bodies.pages import PAGE, Page
 from authz.issuing.contacts import Person
 from authz.issuing.desks import Issuing
 from authz.issuing.names import access_id
-
-
-class ClientChange(Sent, frozen=True):
-    """What a client decides for its holders. What isn't there stays as it is.
-
-    `load_alerts`: they are told of loads by e-mail. `sundays_holidays`: who works such days may spend then (R3262-8).
-    """
-
-    load_alerts: bool | None = None
-    sundays_holidays: bool | None = None
-
-
-class AgentRequest(Sent, frozen=True):
-    """Somebody who orders for many clients, and whom to write to there."""
-
-    name: Words
-    contact: Someone
-
-
-class ClientSummary(Struct, frozen=True):
-    """An account in a list."""
-
-    id: str
-    name: str
-    programme: str
-    territory: str
-    contracts: tuple[Contract, ...]
-
-
-class UserView(Struct, frozen=True):
-    """Who acts for an account. Who was erased has no name. `access` is the id of their token, to take it back by."""
-
-    id: str
-    access: str
-    first_name: str = ""
-    last_name: str = ""
-    email: str = ""
-
-
-class ClientView(Struct, frozen=True):
-    """An account."""
-
-    id: str
-    name: str
-    programme: str
-    territory: str
-    contracts: tuple[Contract, ...]
-    users: list[UserView]
-    agents: tuple[str, ...]
-    load_alerts: bool
-    sundays_holidays: bool
-
-
-class AgentView(Struct, frozen=True):
-    """An agent. `access` is the id of their token, to take it back by."""
-
-    id: str
-    name: str
-    contact: str
-    access: str
 
 
 async def client_view(desks: Issuing, client: Client) -> ClientView:
@@ -139,7 +81,7 @@ async def change_client(client: ClientInPath, data: JSONBody[ClientChange], desk
 @post("/clients/{client:str}/users", responses=WRITE)
 async def add_user(client: ClientInPath, data: JSONBody[Someone], desks: Desks, write: Writing) -> ClientView:
     """Have one more person act for an account. They are sent a token by e-mail."""
-    return await client_view(desks, await desks.clients.add_user(client, data.person, write.by, write.key))
+    return await client_view(desks, await desks.clients.add_user(client, person_in(data), write.by, write.key))
 
 
 @put("/clients/{client:str}/agents/{agent:str}", responses=WRITE)
@@ -157,7 +99,7 @@ async def dismiss_agent(client: ClientInPath, agent: AgentInPath, desks: Desks, 
 @post("/agents", responses=WRITE)
 async def register_agent(data: JSONBody[AgentRequest], desks: Desks, write: Writing) -> AgentView:
     """Make an agent known. They are sent a token by e-mail."""
-    return _agent_view(await desks.clients.register_agent(data.name, data.contact.person, write.by, write.key))
+    return _agent_view(await desks.clients.register_agent(data.name, person_in(data.contact), write.by, write.key))
 
 
 @get("/agents", responses=READ)

@@ -1,14 +1,13 @@
-"""What fields of requests are made of, wherever they stand: checked once, at the edge."""
+"""What stands in paths of requests, and what fields of bodies are behind the edge."""
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from litestar.params import PathParameter
-from msgspec import Meta, Struct
 
 from authz.decision.issuing.states import AgentId, ClientId, OfferId, OrderId, RequestId
 from authz.decision.position import CardId
-from authz.issuing.access import END, IDS
+from authz.issuing.bodies.fields import IDS, Someone
 from authz.issuing.contacts import Person
 from ledger.values import HolderId
 
@@ -22,42 +21,10 @@ RequestInPath = Annotated[RequestId, _PATH]
 HolderInPath = Annotated[HolderId, _PATH]
 CardInPath = Annotated[CardId, _PATH]
 
-Id = Annotated[str, Meta(pattern=IDS)]
-Words = Annotated[str, Meta(min_length=1, max_length=100, pattern=rf"^[^\x00-\x1f\x7f]*{END}")]
-"""A name of somebody or something."""
-Email = Annotated[
-    str, Meta(max_length=254, pattern=rf"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+\.[^@\s\x00-\x1f\x7f]+{END}")
-]
-Product = Annotated[str, Meta(pattern=rf"^[0-9]{{2}}{END}")]
-LotName = Annotated[str, Meta(pattern=rf"^[0-9A-Za-z+_-]{{1,40}}{END}")]
-Territory = Annotated[str, Meta(pattern=rf"^[A-Z]{{2}}(-[0-9A-Z]{{2,3}})?{END}")]
-"""`FR-` and a département, or another country."""
-Positive = Annotated[int, Meta(gt=0, le=10**15)]
-"""An amount in cents."""
 
-
-class Sent(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of a request: what it doesn't know it refuses, so that a slip of the pen isn't passed over."""
-
-
-class Someone(Sent, frozen=True):
-    """A person, as they are written to. Its repr shows nothing."""
-
-    first_name: Words
-    last_name: Words
-    email: Email
-    language: Literal["fr", "nl", "en"] = "fr"
-
-    def __repr__(self) -> str:
-        return "Someone(…)"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return []
-
-    @property
-    def person(self) -> Person:
-        """The same, as contacts have it."""
-        return Person(self.first_name, self.last_name, self.email, self.language)
+def person_in(sent: Someone) -> Person:
+    """Give a person as contacts have them."""
+    return Person(sent.first_name, sent.last_name, sent.email, sent.language)
 
 
 def month_in(text: str) -> date:

@@ -1,18 +1,19 @@
 """/v1/holders: what a holder sees and asks for, free and at any hour (R3262-1-2)."""
 
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated
 
 from litestar import get, post
 from litestar.params import JSONBody, QueryParameter
 
-from authz.decision.issuing.states import ClientId, RequestKind
+from authz.decision.issuing.states import ClientId
 from authz.issuing.api.auth import Desks, Writing
-from authz.issuing.api.fields import CardInPath, HolderInPath, Id, LotName, Product, Sent
+from authz.issuing.api.fields import CardInPath, HolderInPath
 from authz.issuing.api.problems import READ, WRITE
-from authz.issuing.api.requests import RequestView, request_view
-from authz.issuing.holders import HolderView
-from authz.issuing.operations import OperationsPage
+from authz.issuing.api.requests import request_view
+from authz.issuing.bodies.holders import HoldersRequest, HolderView, LotRequest, Opposition
+from authz.issuing.bodies.operations import OperationsPage
+from authz.issuing.bodies.requests import RequestView
 from ledger.values import Seq
 
 SEQ_MAX = 2**63 - 1
@@ -20,26 +21,6 @@ SEQ_MAX = 2**63 - 1
 Before = Annotated[
     int | None, QueryParameter(name="before", ge=1, le=SEQ_MAX, description="The `next` of the page before.")
 ]
-
-
-class LotRequest(Sent, frozen=True):
-    """Which expired lot it is about, as the holder's balances name it."""
-
-    product: Product
-    lot: LotName
-
-
-class Opposition(Sent, frozen=True):
-    """Why a card is stopped."""
-
-    because: Literal["lost", "stolen", "fraud"]
-
-
-class HoldersRequest(Sent, frozen=True):
-    """What is asked about a card, and of which employer."""
-
-    kind: RequestKind
-    client: Id
 
 
 @get("/holders/{holder:str}", responses=READ)

@@ -1,22 +1,22 @@
 """/v1/clients/…/orders: from a list of beneficiaries to a paid order, its lines and its invoice."""
 
-from datetime import date
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from litestar import Request, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
-from msgspec import Meta, Struct
 
-from authz.decision.issuing.delivery import Expected
-from authz.decision.issuing.states import Costs, Difference, Order, OrderId, OrderLine, OrderStatus
-from authz.issuing.access import END
+from authz.decision.issuing.states import Order, OrderId, OrderLine
 from authz.issuing.api.auth import Desks, Writing
-from authz.issuing.api.fields import ClientInPath, OrderInPath, Positive, Sent, month_in
-from authz.issuing.api.pages import PAGE, After, Limit, Page, page
+from authz.issuing.api.fields import ClientInPath, OrderInPath, month_in
+from authz.issuing.api.pages import After, Limit, page
 from authz.issuing.api.problems import READ, UPLOAD, WRITE
-from authz.issuing.api.upload import UPLOAD_MAX_BYTES, ListOperation, Uploads
+from authz.issuing.api.upload import ListOperation, Uploads
+from authz.issuing.bodies.fields import END
+from authz.issuing.bodies.orders import Confirmation, InvoiceView, LineView, OrderView, Payment, RecapView
+from authz.issuing.bodies.pages import PAGE, Page
+from authz.issuing.bodies.upload import UPLOAD_MAX_BYTES
 from authz.issuing.desks import Issuing
 from authz.issuing.drafting import STANDING, orders_of
 from authz.issuing.names import new_id
@@ -34,79 +34,6 @@ AfterLine = Annotated[
     int, QueryParameter(name="after", ge=0, le=LINES_MAX, description="The `next` of the page before.")
 ]
 AnyRequest = Request[Any, Any, Any]
-
-
-class Confirmation(Sent, frozen=True):
-    """Which revision's recap is accepted."""
-
-    revision: Annotated[int, Meta(ge=1, le=10**6)]
-
-
-class Payment(Sent, frozen=True):
-    """A bank transfer, in cents: all that the order costs."""
-
-    reference: Annotated[str, Meta(min_length=1, max_length=64, pattern=rf"^[ -~]+{END}")]
-    amount: Positive
-
-
-class OrderView(Struct, frozen=True):
-    """An order. Costs are cents; `total` is what is to be transferred.
-
-    Its lines are carried out in `chunks`, of which `applied` are; `refused` lines couldn't be.
-    """
-
-    id: str
-    client: str
-    product: str
-    month: date
-    revision: int
-    status: OrderStatus
-    lines: int
-    cards: int
-    costs: Costs
-    total: Cents
-    difference: Difference
-    reference: str | None
-    chunks: int
-    applied: int
-    refused: int
-
-
-class RecapView(Struct, frozen=True):
-    """An order, and when its new cards would arrive if the money came today."""
-
-    order: OrderView
-    delivery: Expected | None
-
-
-class LineView(Struct, frozen=True):
-    """A beneficiary. Whoever was erased has no name. `card`: they need a new one."""
-
-    number: str
-    holder: str
-    first_name: str
-    last_name: str
-    email: str
-    amount: Cents
-    card: bool
-    works_days_off: bool
-
-
-class InvoiceView(Struct, frozen=True):
-    """A bill, in cents. The vouchers' own value (`face`) stands apart from what the issuer earns (L3262-2)."""
-
-    client: str
-    name: str
-    order: str
-    product: str
-    month: date
-    face: Cents
-    commission: Cents
-    cards: Cents
-    vat: Cents
-    fees: Cents
-    total: Cents
-    reference: str | None
 
 
 def order_view(order: Order) -> OrderView:

@@ -1,26 +1,17 @@
 """Lists come in pages: `?after=` is the last page's `next`, and a page without one is the last."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, TypeVar
 
 from litestar.params import QueryParameter
-from msgspec import Struct
 
-PAGE, PAGE_MAX = 50, 100
-"""Things in a page, unless asked for otherwise, and at most."""
+from authz.issuing.bodies.pages import PAGE_MAX, Page
 
 T = TypeVar("T")
 V = TypeVar("V")
 
 After = Annotated[str, QueryParameter(name="after", max_length=64, description="The `next` of the page before.")]
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=PAGE_MAX, description="Things in the page, at most.")]
-
-
-class Page(Struct, Generic[V], frozen=True):
-    """Some of a list. `next` is None at its end."""
-
-    items: list[V]
-    next: str | None
 
 
 def page(found: Sequence[T], limit: int, view: Callable[[T], V], place: Callable[[T], str]) -> Page[V]:

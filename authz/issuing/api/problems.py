@@ -8,12 +8,12 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ExceptionHandlersMap
-from msgspec import Struct
 
 from authz import logs
 from authz.decision.refused import Refused
 from authz.issuing.access import TokenUnknown
 from authz.issuing.api.upload import TooSlow, UnknownMedia
+from authz.issuing.bodies.problems import KEY_HEADER, Fault, Problem
 from authz.issuing.cardfiles import FileMissing, FolderUnusable
 from authz.issuing.drafting import BadRows
 from authz.issuing.issuer import KeyReused, NotThere
@@ -22,30 +22,11 @@ from authz.security.module import SecurityUnavailable
 from ledger.store import LedgerError
 
 MEDIA_TYPE = "application/problem+json"
-KEY_HEADER = "Idempotency-Key"
 RETRY_AFTER_S = 1
 """When to come again where the ledger can't be reached."""
 
 SHEETS_RETRY_AFTER_S = 60
 """The same where too many lists are being read."""
-
-
-class Fault(Struct, frozen=True, omit_defaults=True):
-    """One thing that is wrong with what was sent: in a field of the request, or a line and column of a list."""
-
-    what: str
-    field: str = ""
-    line: int = 0
-    column: str = ""
-
-
-class Problem(Struct, frozen=True, omit_defaults=True):
-    """An error. `title` is the status in words, `detail` what to do about it, `errors` every fault that was found."""
-
-    title: str
-    status: int
-    detail: str = ""
-    errors: tuple[Fault, ...] = ()
 
 
 class Forbidden(Exception):

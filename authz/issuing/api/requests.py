@@ -1,39 +1,17 @@
 """/v1/clients/…/requests: what holders ask of their employer about a card, and what becomes of it."""
 
-from datetime import date
-
 from litestar import get, post
 from litestar.params import JSONBody
-from msgspec import Struct
 
-from authz.decision.issuing.states import CardRequest, RequestKind, RequestStatus
+from authz.decision.issuing.states import CardRequest
 from authz.decision.position import CardId
 from authz.issuing.api.auth import Desks, Writing
-from authz.issuing.api.fields import ClientInPath, Id, RequestInPath, Sent
-from authz.issuing.api.pages import PAGE, After, Limit, Page, page
+from authz.issuing.api.fields import ClientInPath, RequestInPath
+from authz.issuing.api.pages import After, Limit, page
 from authz.issuing.api.problems import READ, WRITE
+from authz.issuing.bodies.pages import PAGE, Page
+from authz.issuing.bodies.requests import EmployersRequest, RequestView
 from ledger.values import HolderId
-
-
-class EmployersRequest(Sent, frozen=True):
-    """What an employer asks for one of its holders."""
-
-    holder: Id
-    card: Id
-    kind: RequestKind
-
-
-class RequestView(Struct, frozen=True):
-    """A request. `new` is the card that was made."""
-
-    id: str
-    client: str
-    kind: RequestKind
-    holder: str
-    card: str
-    asked_on: date
-    status: RequestStatus
-    new: str | None
 
 
 def request_view(asked: CardRequest) -> RequestView:

@@ -1,18 +1,18 @@
 """/v1/runs: production runs, step by step, and their encrypted files."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated
 
 from litestar import Response, get, post
 from litestar.params import PathParameter, QueryParameter
-from msgspec import Struct
 
-from authz.decision.issuing.states import Run, RunStatus
+from authz.decision.issuing.states import Run
 from authz.decision.refused import Refused
 from authz.issuing.api.auth import Desks, Writing
-from authz.issuing.api.pages import PAGE, Limit, Page, page
+from authz.issuing.api.pages import Limit, page
 from authz.issuing.api.problems import READ, WRITE
+from authz.issuing.bodies.pages import PAGE, Page
+from authz.issuing.bodies.runs import RunView
 from authz.issuing.desks import Issuing
 from authz.issuing.issuer import NotThere
 from authz.issuing.production import Production
@@ -29,18 +29,6 @@ class NoneWaiting(Refused):
 
 class NoProduction(NotThere):
     """No cards are made here: the configuration has no [production]."""
-
-
-class RunView(Struct, frozen=True):
-    """A run: how many cards it has, how many PINs are sent again, and the SHA-256 of its files."""
-
-    number: int
-    status: RunStatus
-    cards: int
-    reissued: int
-    card_file: str
-    pin_file: str | None
-    sent_at: datetime | None
 
 
 def _view(run: Run) -> RunView:

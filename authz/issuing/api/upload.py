@@ -1,7 +1,7 @@
 """Lists of beneficiaries as bodies of requests: a CSV file, a workbook, or JSON."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,22 +10,15 @@ from litestar import Request
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
+from authz.issuing.bodies.upload import JSON, MEDIA
 from authz.issuing.drafting import BadRows
-from authz.issuing.sheets.process import CONTENT_BYTES_MAX, read_sheet
-from authz.issuing.sheets.rows import Lines, Media, Row
+from authz.issuing.sheets.process import read_sheet
+from authz.issuing.sheets.rows import Lines, Row
 
-UPLOAD_MAX_BYTES = CONTENT_BYTES_MAX
 LISTS_AT_ONCE_MAX = 8
 """Lists in memory."""
 CONTENT_TIMEOUT_S = 120
 """How long one may take to come."""
-JSON = "application/json"
-MEDIA: Mapping[str, Media] = {
-    "text/csv": "csv",
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
-    JSON: "json",
-}
-"""Which list a content type announces."""
 
 
 class UnknownMedia(Exception):

@@ -9,9 +9,9 @@ import sys
 
 import msgspec
 
+from authz.issuing.sheets.media import Media
 from authz.issuing.sheets.process import CPU_S_MAX, MEMORY_BYTES_MAX, NICENESS, parts
 from authz.issuing.sheets.reading import READERS
-from authz.issuing.sheets.rows import Media
 
 
 def main() -> None:

@@ -14,10 +14,9 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from authz.issuing.sheets.faults import Fault, RowError
-from authz.issuing.sheets.rows import Lines, Media, Row, Sheet, refused
+from authz.issuing.sheets.media import CONTENT_BYTES_MAX, Media
+from authz.issuing.sheets.rows import Lines, Row, Sheet, refused
 
-CONTENT_BYTES_MAX = 48 * 1024 * 1024
-"""A file: 200,000 beneficiaries take some 20 MB as CSV, 40 MB as JSON."""
 MEMORY_BYTES_MAX = 1024 * 1024 * 1024
 CPU_S_MAX = 120
 """200,000 lines of a workbook take some 40 s."""

@@ -18,7 +18,8 @@ from openpyxl import load_workbook
 from authz.issuing.sheets.cells import Cell
 from authz.issuing.sheets.columns import column_of
 from authz.issuing.sheets.faults import Fault, RowError, Wrong
-from authz.issuing.sheets.rows import Lines, Media, Numbered, Sheet, Stopped, check_rows, read_lines, refused
+from authz.issuing.sheets.media import Media
+from authz.issuing.sheets.rows import Lines, Numbered, Sheet, Stopped, check_rows, read_lines, refused
 
 UNPACKED_BYTES_MAX = 384 * 1024 * 1024
 """All parts of a workbook: 200,000 beneficiaries take some 90 MB."""

@@ -1,7 +1,7 @@
 """Beneficiaries: one row each, validated whole. A list with one error in it gives no rows at all."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -12,8 +12,6 @@ from authz.issuing.sheets.cells import Cell, is_blank
 from authz.issuing.sheets.columns import COLUMNS_MAX, OPTIONAL, WRITTEN, Column, Header, letter, read_header
 from authz.issuing.sheets.faults import Fault, Findings, RowError, Wrong
 from ledger.values import Cents
-
-Media = Literal["csv", "xlsx", "json"]
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from authz.http import HttpServer, application
 from authz.issuing.api.limits import Pace, RequestLimits
-from authz.issuing.api.upload import UPLOAD_MAX_BYTES
+from authz.issuing.bodies.upload import UPLOAD_MAX_BYTES
 from tests.issuing.api.conftest import Server
 from tests.issuing.api.office import ISSUER_TOKEN, KEY, Office, fresh_key, lines, person
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from authz.issuing.bodies.portfolio import HOLDERS_MAX
 from authz.issuing.cardmaking import with_check_digit
-from authz.issuing.takeover import HOLDERS_MAX
 from authz.service import Service
 from simulators.terminal import parameters
 from simulators.terminal.pinpad import PinPad

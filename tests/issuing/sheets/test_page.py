@@ -9,8 +9,8 @@ from authz.decision.issuing.states import LINES_MAX
 from authz.issuing.sheets import cells, process, reading
 from authz.issuing.sheets.columns import COLUMNS_MAX, NAMES, Column
 from authz.issuing.sheets.faults import ERRORS_MAX, Fault
+from authz.issuing.sheets.media import CONTENT_BYTES_MAX, Media
 from authz.issuing.sheets.reading import READERS
-from authz.issuing.sheets.rows import Media
 from tests.issuing.sheets.files import JANS_ROW, MARIES_ROW, sheet_of
 
 PAGE = (Path(__file__).parents[3] / "docs" / "beneficiaries.md").read_text()
@@ -50,7 +50,7 @@ def test_the_limits_are_the_codes() -> None:
     megabyte = 1024**2
     for limit in (
         f"first {ERRORS_MAX:,}, then",
-        f"| {process.CONTENT_BYTES_MAX // megabyte}, as it is sent |",
+        f"| {CONTENT_BYTES_MAX // megabyte}, as it is sent |",
         f"| {reading.UNPACKED_BYTES_MAX // megabyte}, all parts",
         f"{LINES_MAX:,} beneficiaries, {reading.LINES_READ_MAX:,} lines",
         f"has cells behind the first N | {COLUMNS_MAX} |",

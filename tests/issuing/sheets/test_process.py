@@ -8,9 +8,10 @@ import pytest
 
 from authz.issuing.sheets import process
 from authz.issuing.sheets.faults import Fault, RowError, Wrong, said
+from authz.issuing.sheets.media import Media
 from authz.issuing.sheets.process import TooManySheets, check_apart, read_sheet
 from authz.issuing.sheets.reading import UNPACKED_BYTES_MAX
-from authz.issuing.sheets.rows import Media, Row, Sheet
+from authz.issuing.sheets.rows import Row, Sheet
 from tests.issuing.sheets.files import (
     HEADER,
     JAN,
