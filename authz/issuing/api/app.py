@@ -1,5 +1,6 @@
 """All of /v1 as one router."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -128,6 +129,9 @@ def issuing_router(issuing: Issuing, limits: RequestLimits) -> Router:
     )
 
 
+_MODULE = re.compile(rb"authz\.issuing\.bodies\.\w+\.")
+
+
 class Description(JsonRenderPlugin):
     """Serves the description, which says of every body that it takes nothing else: Litestar doesn't see that itself.
 
@@ -135,9 +139,9 @@ class Description(JsonRenderPlugin):
     """
 
     def render(self, request: AnyRequest, openapi_schema: dict[str, Any]) -> bytes:
-        """Close the bodies, and write it as JSON."""
+        """Close the bodies, call lists by what they are of and not by where that is written, and write it as JSON."""
         closed = {one.__name__ for one in Sent.__subclasses__()}
         for schema in openapi_schema["components"]["schemas"].values():
             if schema.get("title") in closed:
                 schema["additionalProperties"] = False
-        return super().render(request, openapi_schema)
+        return _MODULE.sub(b"", super().render(request, openapi_schema))

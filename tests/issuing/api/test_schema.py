@@ -53,3 +53,9 @@ def test_every_route_says_who_is_let_in_and_what_can_go_wrong(office: Office) ->
             assert set(operation["responses"][status]["content"]) == {"application/problem+json"}, path
         keys = [one["required"] for one in operation["parameters"] if one["name"] == "Idempotency-Key"]
         assert keys == ([] if method == "GET" else [True]), path
+
+
+def test_no_name_tells_where_something_is_written(office: Office) -> None:
+    names = office.http.get("/schema").json()["components"]["schemas"]
+    assert "Page_OrderView_" in names
+    assert [name for name in names if "." in name] == []
