@@ -35,7 +35,7 @@ from authz.decision.issuing.states import (
     Tariff,
 )
 from authz.decision.reference import Employer
-from authz.issuing.contacts import Person
+from authz.issuing.person import Person
 from authz.issuing.sheets.rows import Row
 from authz.service import Service
 from benchmarks.beside import COLUMNS, PAYERS, RATE, SECONDS, Companion, Span, obey, serving, span, started, warmed_up

@@ -31,9 +31,10 @@ from authz.decision.issuing.states import (
 )
 from authz.decision.reference import Employer
 from authz.issuing.access import hash_of, token_of
-from authz.issuing.contacts import Person, user_of
+from authz.issuing.contacts import user_of
 from authz.issuing.issuer import Issuer
 from authz.issuing.names import access_id
+from authz.issuing.person import Person
 from authz.programmes import shipped
 from ledger.values import Cents, HolderId
 

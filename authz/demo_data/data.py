@@ -40,7 +40,8 @@ from authz.engine.cards import Cards
 from authz.engine.engine import Engine
 from authz.engine.kinds import passbook_of
 from authz.issuing.cardfiles import own_recipients
-from authz.issuing.contacts import Contacts, Person, holder_of
+from authz.issuing.contacts import Contacts, holder_of
+from authz.issuing.person import Person
 from authz.programmes import shipped
 from authz.security.module import PinMethod, SecurityModule
 from ledger.store import LedgerError

@@ -41,10 +41,11 @@ from authz.decision.issuing.states import (
 from authz.decision.reference import Employer, employer_passbook
 from authz.decision.refused import AccessGranted, Refused
 from authz.issuing.access import hash_of, token_of
-from authz.issuing.contacts import Person, user_of
+from authz.issuing.contacts import user_of
 from authz.issuing.issuer import HOME, PAGE_MAX, Issuer, NotThere
 from authz.issuing.names import access_id, new_id
 from authz.issuing.operations import NEWEST
+from authz.issuing.person import Person
 
 ACCEPTED = str(AcceptOffer.__struct_config__.tag)
 OFFER_RECORDS_MAX = 8

@@ -5,13 +5,13 @@ Erasing the row (GDPR, article 17) leaves the records whole and says no longer w
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
 import msgspec
-from msgspec import Struct
 
 from authz.decision.issuing.states import ContactId
 from authz.engine.connections import Connections
+from authz.issuing.person import Person
 from authz.security.module import SecurityModule
 from authz.security.vault import contact_context
 from ledger.primary import Primary
@@ -35,21 +35,6 @@ _KEEP = """
 _FORGET = "DELETE FROM authz.contact WHERE id = $1"
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Person(Struct, frozen=True, gc=False):
-    """A person to write to: `language` is what their letters are in. Its repr shows nothing."""
-
-    first_name: str
-    last_name: str
-    email: str
-    language: Literal["fr", "nl", "en"] = "fr"
-
-    def __repr__(self) -> str:
-        return "Person(…)"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return []
 
 
 _decode = msgspec.json.Decoder(Person).decode

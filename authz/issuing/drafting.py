@@ -19,8 +19,9 @@ from authz.decision.issuing.states import ClientId, Difference, Order, OrderId, 
 from authz.decision.programme import Product, Programme, limits_on
 from authz.engine.passbooks import decode_state
 from authz.issuing.chunks import each, in_turns
-from authz.issuing.contacts import Person, holder_of
+from authz.issuing.contacts import holder_of
 from authz.issuing.issuer import HOME, PAGE_MAX, Issuer
+from authz.issuing.person import Person
 from authz.issuing.sheets.columns import Column
 from authz.issuing.sheets.faults import ERRORS_MAX, Fault, RowError, Wrong, said
 from authz.issuing.sheets.rows import Row

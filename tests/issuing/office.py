@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 from authz.decision.issuing.states import Format, OfferId, Tariff, Wanted
 from authz.issuing.cards import CardDesk
 from authz.issuing.clients import Clients
-from authz.issuing.contacts import MemoryContacts, Person
+from authz.issuing.contacts import MemoryContacts
 from authz.issuing.holders import HolderDesk
 from authz.issuing.issuer import Issuer
+from authz.issuing.person import Person
 from ledger.values import Cents
 from tests.engine.world import House, World
 

@@ -19,9 +19,10 @@ from authz.decision.issuing.states import (
     Tariff,
 )
 from authz.decision.reference import Employer
-from authz.issuing.contacts import MemoryContacts, Person, holder_of
+from authz.issuing.contacts import MemoryContacts, holder_of
 from authz.issuing.issuer import Issuer
 from authz.issuing.orders import Orders
+from authz.issuing.person import Person
 from authz.issuing.releases import Releases
 from authz.issuing.sheets.rows import Row
 from authz.programmes import SHIPPED, shipped

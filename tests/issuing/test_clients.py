@@ -20,9 +20,10 @@ from authz.decision.outcomes import Reason
 from authz.decision.refused import OfferClosed, TooManyUsers
 from authz.issuing.access import Gate, hash_of, token_of
 from authz.issuing.clients import OtherProgramme
-from authz.issuing.contacts import Person, user_of
+from authz.issuing.contacts import user_of
 from authz.issuing.issuer import KeyReused, NotThere
 from authz.issuing.names import access_id
+from authz.issuing.person import Person
 from tests.engine.world import World
 from tests.issuing.office import BY, LEA, TARIFF, WANTED, Office, killed_everywhere
 

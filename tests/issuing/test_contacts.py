@@ -13,11 +13,11 @@ from authz.issuing.contacts import (
     PEOPLE_A_QUERY_MAX,
     Contacts,
     MemoryContacts,
-    Person,
     PostgresContacts,
     holder_of,
     user_of,
 )
+from authz.issuing.person import Person
 from authz.security.keys import IssuerKeys, VaultKeys
 from authz.security.module import Sealed
 from authz.security.software import SoftwareSecurityModule

@@ -34,8 +34,9 @@ from authz.issuing.cardfiles import (
     RecipientInvalid,
 )
 from authz.issuing.cardmaking import make_cards
-from authz.issuing.contacts import MemoryContacts, Person
+from authz.issuing.contacts import MemoryContacts
 from authz.issuing.issuer import Issuer, KeyReused, NotNow, NotThere
+from authz.issuing.person import Person
 from authz.issuing.production import Production
 from authz.security.module import PinMethod
 from tests.engine.world import House, World, holder_of

@@ -8,15 +8,15 @@ from litestar.params import JSONBody
 from authz.decision.issuing.states import Agent, AgentId, Client, ClientId, ContactId, Role
 from authz.issuing.access import Caller
 from authz.issuing.api.auth import Desks, Writing
-from authz.issuing.api.fields import AgentInPath, ClientInPath, person_in
+from authz.issuing.api.fields import AgentInPath, ClientInPath
 from authz.issuing.api.pages import After, Limit, page
 from authz.issuing.api.problems import READ, WRITE
 from authz.issuing.bodies.clients import AgentRequest, AgentView, ClientChange, ClientSummary, ClientView, UserView
 from authz.issuing.bodies.fields import Someone
 from authz.issuing.bodies.pages import PAGE, Page
-from authz.issuing.contacts import Person
 from authz.issuing.desks import Issuing
 from authz.issuing.names import access_id
+from authz.issuing.person import Person
 
 
 async def client_view(desks: Issuing, client: Client) -> ClientView:
@@ -81,7 +81,7 @@ async def change_client(client: ClientInPath, data: JSONBody[ClientChange], desk
 @post("/clients/{client:str}/users", responses=WRITE)
 async def add_user(client: ClientInPath, data: JSONBody[Someone], desks: Desks, write: Writing) -> ClientView:
     """Have one more person act for an account. They are sent a token by e-mail."""
-    return await client_view(desks, await desks.clients.add_user(client, person_in(data), write.by, write.key))
+    return await client_view(desks, await desks.clients.add_user(client, data.person, write.by, write.key))
 
 
 @put("/clients/{client:str}/agents/{agent:str}", responses=WRITE)
@@ -99,7 +99,7 @@ async def dismiss_agent(client: ClientInPath, agent: AgentInPath, desks: Desks, 
 @post("/agents", responses=WRITE)
 async def register_agent(data: JSONBody[AgentRequest], desks: Desks, write: Writing) -> AgentView:
     """Make an agent known. They are sent a token by e-mail."""
-    return _agent_view(await desks.clients.register_agent(data.name, person_in(data.contact), write.by, write.key))
+    return _agent_view(await desks.clients.register_agent(data.name, data.contact.person, write.by, write.key))
 
 
 @get("/agents", responses=READ)

@@ -7,8 +7,7 @@ from litestar.params import PathParameter
 
 from authz.decision.issuing.states import AgentId, ClientId, OfferId, OrderId, RequestId
 from authz.decision.position import CardId
-from authz.issuing.bodies.fields import IDS, Someone
-from authz.issuing.contacts import Person
+from authz.issuing.bodies.fields import IDS
 from ledger.values import HolderId
 
 _PATH = PathParameter(pattern=IDS)
@@ -20,11 +19,6 @@ OrderInPath = Annotated[OrderId, _PATH]
 RequestInPath = Annotated[RequestId, _PATH]
 HolderInPath = Annotated[HolderId, _PATH]
 CardInPath = Annotated[CardId, _PATH]
-
-
-def person_in(sent: Someone) -> Person:
-    """Give a person as contacts have them."""
-    return Person(sent.first_name, sent.last_name, sent.email, sent.language)
 
 
 def month_in(text: str) -> date:

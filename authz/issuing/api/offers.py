@@ -11,7 +11,7 @@ from authz.decision.issuing.states import (
 )
 from authz.issuing.api.auth import Desks, Writing
 from authz.issuing.api.clients import client_view
-from authz.issuing.api.fields import OfferInPath, person_in
+from authz.issuing.api.fields import OfferInPath
 from authz.issuing.api.pages import After, Limit, page
 from authz.issuing.api.problems import READ, WRITE
 from authz.issuing.bodies.clients import ClientView
@@ -45,7 +45,7 @@ async def make_offer(data: JSONBody[OfferRequest], desks: Desks, write: Writing)
             data.programme,
             data.company,
             data.territory,
-            person_in(data.contact),
+            data.contact.person,
             tuple(Wanted(one.product, one.format, one.holders, Cents(one.amount)) for one in data.wanted),
             Tariff(data.tariff.commission, Cents(data.tariff.card), data.tariff.vat),
             data.until,

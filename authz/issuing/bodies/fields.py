@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from authz.issuing.person import Person
+
 END = r"$(?!\n)"
 """Where a pattern ends: Python's own `$` lets a line end pass behind it."""
 IDS = rf"^[0-9A-Za-z_-]{{1,64}}{END}"
@@ -34,6 +36,11 @@ class Someone(Sent, frozen=True):
     last_name: Words
     email: Email
     language: Literal["fr", "nl", "en"] = "fr"
+
+    @property
+    def person(self) -> Person:
+        """The same, as contacts have them."""
+        return Person(self.first_name, self.last_name, self.email, self.language)
 
     def __repr__(self) -> str:
         return "Someone(…)"

@@ -15,8 +15,8 @@ from msgspec import Struct, structs
 
 from authz.decision.issuing.states import RequestKind
 from authz.decision.position import CardStatus
-from authz.issuing.contacts import Person
 from authz.issuing.outbox.tongues import TONGUES
+from authz.issuing.person import Person
 from ledger.values import Cents
 
 

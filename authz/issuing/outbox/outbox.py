@@ -12,13 +12,13 @@ from datetime import datetime
 from msgspec import Struct
 
 from authz import logs
-from authz.issuing.contacts import Person
 from authz.issuing.following import PASSED_A_NOTE, Follower, window
 from authz.issuing.issuer import Issuer
 from authz.issuing.outbox.letters import Letter, written
 from authz.issuing.outbox.occasions import KINDS, LOW, PAYMENTS, Occasions
 from authz.issuing.outbox.sending import Line, Post, ServerDown, SmtpPost, Undeliverable, addressed
 from authz.issuing.outbox.settings import MailSettings
+from authz.issuing.person import Person
 from authz.metrics import Metrics
 from ledger.store import Event
 from ledger.values import Partition, Seq

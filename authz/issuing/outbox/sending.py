@@ -21,9 +21,9 @@ from aiosmtplib import (
     SMTPRecipientsRefused,
 )
 
-from authz.issuing.contacts import Person
 from authz.issuing.outbox.letters import Text
 from authz.issuing.outbox.settings import MailSettings
+from authz.issuing.person import Person
 
 ANSWER_TIMEOUT_S = 30
 """How long the server may take for each answer."""

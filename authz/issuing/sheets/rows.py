@@ -6,7 +6,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from authz.decision.issuing.states import LINES_MAX
-from authz.issuing.contacts import Person
+from authz.issuing.person import Person
 from authz.issuing.sheets import cells
 from authz.issuing.sheets.cells import Cell, is_blank
 from authz.issuing.sheets.columns import COLUMNS_MAX, OPTIONAL, WRITTEN, Column, Header, letter, read_header

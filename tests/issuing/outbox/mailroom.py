@@ -11,11 +11,11 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, AuthResult
 from msgspec import structs
 
-from authz.issuing.contacts import Person
 from authz.issuing.issuer import Issuer
 from authz.issuing.outbox.outbox import Outbox
 from authz.issuing.outbox.sending import SmtpPost
 from authz.issuing.outbox.settings import MailSettings
+from authz.issuing.person import Person
 from ledger.values import Partition
 
 SENDER, LINK = "cards@example.org", "https://cards.example.org/"

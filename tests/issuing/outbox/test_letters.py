@@ -11,7 +11,6 @@ from msgspec import structs
 
 from authz.decision.issuing.states import RequestKind
 from authz.decision.position import CardStatus
-from authz.issuing.contacts import Person
 from authz.issuing.outbox.letters import (
     CONTENTS,
     Access,
@@ -32,6 +31,7 @@ from authz.issuing.outbox.letters import (
 )
 from authz.issuing.outbox.sending import Undeliverable, addressed
 from authz.issuing.outbox.tongues import TONGUES
+from authz.issuing.person import Person
 from ledger.values import Cents
 
 LINK = "https://cards.example.org/"

@@ -20,10 +20,11 @@ from authz.decision.position import CardId
 from authz.engine.bulk import Interrupted
 from authz.issuing import following
 from authz.issuing.access import Gate
-from authz.issuing.contacts import MemoryContacts, Person
+from authz.issuing.contacts import MemoryContacts
 from authz.issuing.outbox import outbox as module
 from authz.issuing.outbox.outbox import RECORDS_A_NOTE, TRIES_MAX, Outbox
 from authz.issuing.outbox.sending import Line
+from authz.issuing.person import Person
 from ledger.memory import MemoryStore
 from ledger.postgres import PostgresStore
 from ledger.values import Cents, HolderId, Partition, Seq

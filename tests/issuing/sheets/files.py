@@ -8,7 +8,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 from msgspec.structs import replace
 from openpyxl import Workbook
 
-from authz.issuing.contacts import Person
+from authz.issuing.person import Person
 from authz.issuing.sheets.rows import Row, Sheet
 from ledger.values import Cents
 

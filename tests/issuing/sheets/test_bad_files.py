@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authz.decision.issuing.states import LINES_MAX
-from authz.issuing.contacts import Person
+from authz.issuing.person import Person
 from authz.issuing.sheets import reading, rows
 from authz.issuing.sheets.faults import ERRORS_MAX, Fault, RowError, Wrong, said
 from authz.issuing.sheets.reading import read_csv, read_json, read_xlsx

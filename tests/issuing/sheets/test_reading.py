@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from authz.issuing.contacts import Person
+from authz.issuing.person import Person
 from authz.issuing.sheets.cells import FACE_MAX, QUANTITY_MAX
 from authz.issuing.sheets.columns import NAMES, Column
 from authz.issuing.sheets.reading import READERS, read_csv, read_json, read_xlsx
