@@ -43,16 +43,18 @@ class Connections:
         self._moves = primary.moves
 
     async def fetch(self, query: str, *arguments: object, timeout_s: float | None = None) -> list[asyncpg.Record]:
-        """Carry out a statement, in a transaction of its own; `timeout_s` is for all, waiting for a turn included.
+        """Carry out a statement, in a transaction of its own: `timeout_s` at most, and as long until its turn comes.
 
         Whether a statement that was given up or lost took effect isn't known.
         """
-        async with asyncio.timeout(self._timeout_s if timeout_s is None else timeout_s), self._turns:
+        within_s = self._timeout_s if timeout_s is None else timeout_s
+        await self._turn(within_s)
+        try:
             connection, moves = self._last_used(), self._moves
             if connection is None:
                 connection = await self._connect()
             try:
-                rows: list[asyncpg.Record] = await connection.fetch(query, *arguments)
+                rows: list[asyncpg.Record] = await connection.fetch(query, *arguments, timeout=within_s)
             except BaseException:
                 connection.terminate()
                 raise
@@ -61,6 +63,8 @@ class Connections:
             else:
                 connection.terminate()
             return rows
+        finally:
+            self._turns.release()
 
     async def close(self) -> None:
         """Say goodbye on every connection; one that is in use is cut when its statement ends."""
@@ -71,6 +75,13 @@ class Connections:
                 await connection.close(timeout=CLOSE_TIMEOUT_S)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 connection.terminate()
+
+    async def _turn(self, within_s: float) -> None:
+        if self._turns.locked():
+            async with asyncio.timeout(within_s):
+                await self._turns.acquire()
+        else:
+            await self._turns.acquire()
 
     def _last_used(self) -> asyncpg.Connection | None:
         """Take the connection that was used last, if there is one that still leads to where the writer is."""

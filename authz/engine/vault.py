@@ -40,7 +40,7 @@ class PostgresVault:
     async def find(self, tokens: Sequence[bytes]) -> Mapping[bytes, SealedCard]:
         """Return the card of each token that has one. Raises `Unavailable`."""
         rows = await self._connections.fetch(_FIND, tokens)
-        return {row["token"]: SealedCard(**dict(row)) for row in rows}
+        return {row["token"]: SealedCard(*row) for row in rows}
 
     async def add(self, card: SealedCard) -> SealedCard:
         """Keep a card, or return the one that already has its token. Raises `Unavailable`."""
@@ -51,7 +51,7 @@ class PostgresVault:
         """Return the card of each id that has one. Raises `Unavailable`."""
         require_bound(len(cards), CARDS_A_QUERY_MAX, "cards")
         rows = await self._connections.fetch(_NAMED, cards)
-        return {row["card"]: SealedCard(**dict(row)) for row in rows}
+        return {row["card"]: SealedCard(*row) for row in rows}
 
     async def add_many(self, cards: Sequence[SealedCard]) -> Collection[CardId]:
         """Keep those whose id and token are both new, and name them. Raises `Unavailable`."""
