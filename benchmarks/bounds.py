@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.ground import console_for_tables, keep
+from benchmarks.processes import Stolen
 from simulators.load.run import precise_loop
 
 DONE, FINDING = 0, 1
@@ -76,9 +77,10 @@ def judged(section: str, json: Path, measure: Callable[[Console], Coroutine[Any,
 
     Returns the exit code: `FINDING` where a bound is not held.
     """
-    console = console_for_tables()
+    console, stolen = console_for_tables(), Stolen()
     with asyncio.Runner(loop_factory=precise_loop) as runner:
         measured = runner.run(measure(console))
     show_bounds(console, measured.bounds)
+    console.print(stolen)
     keep(json, section, measured)
     return DONE if all_hold(measured.bounds) else FINDING

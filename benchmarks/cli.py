@@ -28,6 +28,7 @@ from benchmarks.order import order
 from benchmarks.overload import overload
 from benchmarks.payments import Crowd, batch, engine_us, saturate
 from benchmarks.plot import latency_by_rate
+from benchmarks.processes import Stolen
 from benchmarks.proofs import proofs
 from benchmarks.report import REMAINDER, Profile, Spent, show, show_profile
 from benchmarks.rows import Row
@@ -118,7 +119,7 @@ def measure(
     json
         The file of results; the plot goes beside it.
     """
-    console = console_for_tables()
+    console, stolen = console_for_tables(), Stolen()
     plan = Plan(
         seconds=seconds,
         rates=tuple(sorted(rates)),
@@ -131,6 +132,7 @@ def measure(
     with asyncio.Runner(loop_factory=precise_loop) as runner:
         report = runner.run(compare(console, plan, data))
     show(console, report)
+    console.print(stolen)
     keep(json, "comparison", report)
     plot = json.with_suffix(".svg")
     plot.write_text(latency_by_rate(report), encoding="utf-8")

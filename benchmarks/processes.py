@@ -36,6 +36,29 @@ def resident_bytes(process: int) -> int:
     return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE_BYTES
 
 
+class Stolen:
+    """What the host of a virtual machine kept from it, since this was made: time in which a process could have run."""
+
+    def __init__(self) -> None:
+        self._stolen, self._all = _stolen_ticks()
+
+    @property
+    def share(self) -> float:
+        """As a part of all processors' time."""
+        stolen, every = _stolen_ticks()
+        return (stolen - self._stolen) / max(every - self._all, 1)
+
+    def __str__(self) -> str:
+        return f"the host kept {self.share:.1%} of the processors' time to itself meanwhile"
+
+
+def _stolen_ticks() -> tuple[int, int]:
+    """The ticks that were stolen since the machine started, and all: the first line of proc(5)'s stat."""
+    _, *ticks = Path("/proc/stat").read_text().splitlines()[0].split()
+    user_to_steal = list(map(int, ticks[:8]))
+    return user_to_steal[-1], sum(user_to_steal)
+
+
 def _ticks(process: str) -> int:
     """User and system time of a process and of the children that it has waited for."""
     try:

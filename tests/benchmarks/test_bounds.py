@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import growth, memory, overload, steady
+from benchmarks import growth, memory, overload, processes, steady
 from benchmarks.bounds import Bound, all_hold
 from benchmarks.comparison import bounds_of
 from benchmarks.growth import Shape
@@ -169,3 +169,14 @@ def test_memory_is_told_by_holder_and_is_flat_over_a_soak():
     assert all_hold(memory.summed_up(MACHINE, 1_000, 500, 10, sizes, flat, 0).bounds)
     grown = memory.summed_up(MACHINE, 999, 500, 10, sizes, [*flat, 109_000_000], 1)
     assert broken(grown.bounds) == ["an active holder", "largest to its first quarter's", "errors"]
+
+
+def test_what_the_host_kept_is_told_as_a_part_of_all_processors_time(monkeypatch):
+    ticks = iter([(10, 1_000), (60, 2_000)])
+    monkeypatch.setattr(processes, "_stolen_ticks", lambda: next(ticks))
+    assert str(processes.Stolen()) == "the host kept 5.0% of the processors' time to itself meanwhile"
+
+
+def test_ticks_are_the_kernels():
+    stolen, every = processes._stolen_ticks()
+    assert 0 <= stolen < every
