@@ -14,15 +14,16 @@ CONNECT_TIMEOUT_S = 2.0
 CLOSE_TIMEOUT_S = 2.0
 
 _BY_KEY = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
-"""Every read here is by key. To plan one for each array that is asked for takes three times as long as to carry it out;
+"""Every read here is by key. To plan one for each array that is asked for takes longer than to carry it out, and
 a plan that is kept must not read a whole table because that was small when it was made."""
 
 
 class Connections:
     """At most `connections_max` connections to where the ledger's writer is, made when they are first needed.
 
-    `begin` is done once in each. A connection in which something went wrong is cut, and so is each of those that
-    were made before the writer was somewhere else. All raises what the driver raises.
+    `begin` is done once in each, and each of its statements may take `timeout_s` too. A connection in which something
+    went wrong is cut, and so is each that was made before the writer was somewhere else. All raises what the driver
+    raises.
     """
 
     def __init__(
@@ -97,7 +98,9 @@ class Connections:
         return None
 
     async def _connect(self) -> asyncpg.Connection:
-        connection = await self._primary.connect(timeout=CONNECT_TIMEOUT_S, server_settings=self._settings)
+        connection = await self._primary.connect(
+            timeout=CONNECT_TIMEOUT_S, command_timeout=self._timeout_s, server_settings=self._settings
+        )
         if self._begin is not None:
             try:
                 await self._begin(connection)

@@ -70,6 +70,16 @@ async def test_a_statement_that_takes_too_long_costs_its_connection(database: Da
         assert await pid(some) != before
 
 
+async def test_a_beginning_that_takes_too_long_costs_its_connection(database: Database) -> None:
+    async def begin(connection: asyncpg.Connection) -> None:
+        await connection.fetch(SLEEP, AGES_S)
+
+    some = Connections(Primary(database.url), "a test", connections_max=1, timeout_s=HELD_S, begin=begin)
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            await some.fetch(PID)
+
+
 async def test_a_statement_that_fails_costs_its_connection(database: Database) -> None:
     async with connections(database) as (some, _):
         before = await pid(some)
