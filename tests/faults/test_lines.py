@@ -6,6 +6,7 @@ import pytest
 
 from authz.decision.outcomes import Reason
 from authz.engine.requests import Answer
+from ledger.postgres import PostgresStore
 from tests.engine.world import WRONG_PIN, holder_of
 from tests.faults.proxy import Cut
 from tests.faults.sites import CALM, Site, furnished
@@ -92,7 +93,7 @@ async def test_a_repeat_after_kill_9_gets_the_same_reply_and_has_no_effect(site:
 async def test_of_two_engines_only_one_writes(site: Site) -> None:
     house = await site.open()
     [alice] = await furnished(house)
-    other = site.world.prepare(await type(house.store).open(site.proxy.url))
+    other = site.world.prepare(PostgresStore(site.proxy.url))
     await other.store.take(0, await other.store.fence(0))
     request = site.world.request(alice, 100)
     answer = await house.engine.pay(request)
