@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 
-from ledger.primary import Primary
+from ledger.postgres_errors import LOST
+from ledger.primary import CONNECT_TIMEOUT_S, Primary
 
-CONNECT_TIMEOUT_S = 2.0
 CLOSE_TIMEOUT_S = 2.0
 
 _BY_KEY = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off"}
@@ -74,7 +74,7 @@ class Connections:
         for connection in idle:
             try:
                 await connection.close(timeout=CLOSE_TIMEOUT_S)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            except LOST:
                 connection.terminate()
 
     async def _turn(self, within_s: float) -> None:

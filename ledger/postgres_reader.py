@@ -14,8 +14,8 @@ from ledger import schema
 from ledger.chain import GENESIS
 from ledger.connections import Connections
 from ledger.postgres_errors import translated
-from ledger.postgres_session import CONNECT_TIMEOUT_MS, lock_of
-from ledger.primary import Primary
+from ledger.postgres_session import lock_of
+from ledger.primary import CONNECT_TIMEOUT_S, Primary
 from ledger.reading import windows
 from ledger.store import (
     EVENTS_A_CALL_MAX,
@@ -85,7 +85,7 @@ class PostgresReader:
         """Look at a fence again and again over one connection. A look that fails, or takes too long, breaks it."""
         with translated():
             _, connection = await self._primary.find(
-                timeout=CONNECT_TIMEOUT_MS / 1_000,
+                timeout=CONNECT_TIMEOUT_S,
                 command_timeout=READ_TIMEOUT_MS / 1_000,
                 server_settings={"application_name": "ledger watcher", "jit": "off"},
             )

@@ -7,11 +7,10 @@ from typing import Any, Self
 import asyncpg
 
 from ledger import schema
-from ledger.primary import Primary
+from ledger.primary import CONNECT_TIMEOUT_S, Primary
 from ledger.store import OutcomeUnknown
 from ledger.values import Epoch, Partition, Record, pack_identities
 
-CONNECT_TIMEOUT_MS = 2_000
 ANSWER_TIMEOUT_MS = 3_000
 """A writer's session that doesn't answer a take or a beat for so long is cut."""
 
@@ -32,7 +31,7 @@ class WriterSession:
     async def begin(cls, primary: Primary, partition: Partition, epoch: Epoch) -> Self:
         """Connect, and hold the lock that shows that this epoch's writer lives."""
         address, connection = await primary.find(
-            timeout=CONNECT_TIMEOUT_MS / 1_000,
+            timeout=CONNECT_TIMEOUT_S,
             server_settings={
                 "application_name": f"ledger writer, partition {partition}, epoch {epoch}",
                 "statement_timeout": "0",
@@ -42,7 +41,7 @@ class WriterSession:
         )
         queries = schema.queries()
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_MS / 1_000):
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 schema.require_server(connection)
                 await schema.require_admitted(connection)
                 # Frees the fence from a session that is half dead.

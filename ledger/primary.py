@@ -9,6 +9,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
+CONNECT_TIMEOUT_S = 2.0
+"""For all hosts together, of whoever reads or writes for payments."""
+
 _ELSEWHERE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.TargetServerAttributeNotMatched)
 
 

@@ -27,6 +27,7 @@ class Effect(StrEnum):
 
 DEBIT: Final = Effect.DEBIT
 HOLD: Final = Effect.HOLD
+"""What every payment is asked about: they are found once, and not at each decision."""
 
 
 class Standing(Struct, frozen=True, array_like=True, gc=False):

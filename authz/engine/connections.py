@@ -3,6 +3,7 @@
 import asyncpg
 
 from ledger import connections
+from ledger.postgres_errors import LOST
 from ledger.primary import Primary
 from ledger.store import Unavailable
 
@@ -29,7 +30,7 @@ class Connections:
         """Carry out a statement. Raises `Unavailable`; whether one that was lost took effect isn't known."""
         try:
             return await self._connections.fetch(query, *arguments)
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        except (*LOST, asyncpg.PostgresError):
             raise Unavailable(f"the {self._place} can't be reached") from None
 
     async def close(self) -> None:

@@ -1,7 +1,7 @@
 """Brings from the ledger what a decision needs and memory lacks: passbooks, and the records that its keys find."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from authz.engine.desk import Desk
 from authz.engine.loader import Loader
@@ -47,10 +47,7 @@ class Lookup:
                 if not keys and not missing:
                     return
                 term = self._desk.term
-                reads: list[Awaitable[object]] = [self._lines.load(holder) for holder in missing]
-                if keys:
-                    reads.append(self._look_up(work, keys))
-                await asyncio.gather(*reads)
+                await asyncio.gather(self._look_up(work, keys), *map(self._lines.load, missing))
                 if self._desk.term != term:  # what was found before the writer lost its memory is looked for again
                     work.found.clear()
 

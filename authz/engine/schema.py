@@ -6,10 +6,9 @@ from importlib.resources import files
 import asyncpg
 
 from ledger import schema as ledger_schema
-from ledger.connections import CONNECT_TIMEOUT_S
 from ledger.migrations import Migration, apply, in_turn, require_runnable, version_of
 from ledger.postgres_errors import translated
-from ledger.primary import Primary
+from ledger.primary import CONNECT_TIMEOUT_S, Primary
 
 FILES = ("migration.sql", "vault.sql", "zone_keys.sql", "contact.sql", "views.sql")
 """In their order; a file's number is its place. What was shipped stays as it is: a change is a file more."""

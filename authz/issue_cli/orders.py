@@ -15,7 +15,8 @@ from authz.issue_cli.amounts import Euros
 from authz.issue_cli.api import Api, Ask, Write
 from authz.issue_cli.showing import Facts, show_list, show_one
 from authz.issuing.bodies.orders import Confirmation, InvoiceView, LineView, OrderView, Payment, RecapView
-from authz.issuing.bodies.upload import MEDIA, UPLOAD_MAX_BYTES
+from authz.issuing.bodies.upload import MEDIA
+from authz.issuing.sheets.media import CONTENT_BYTES_MAX
 
 POLL_S = 0.5
 _MEDIA = {f".{name}": media for media, name in MEDIA.items()}
@@ -198,8 +199,8 @@ def watch(
 
 def _content(file: Path) -> bytes:
     try:
-        if file.stat().st_size > UPLOAD_MAX_BYTES:
-            raise NotAsked(f"{file}: a list has {UPLOAD_MAX_BYTES // 2**20} MB at most")
+        if file.stat().st_size > CONTENT_BYTES_MAX:
+            raise NotAsked(f"{file}: a list has {CONTENT_BYTES_MAX // 2**20} MB at most")
         return file.read_bytes()
     except OSError as error:
         raise NotAsked(f"{file}: {error.strerror}") from None

@@ -16,11 +16,11 @@ from authz.issuing.api.upload import ListOperation, Uploads
 from authz.issuing.bodies.fields import END
 from authz.issuing.bodies.orders import Confirmation, InvoiceView, LineView, OrderView, Payment, RecapView
 from authz.issuing.bodies.pages import PAGE, Page
-from authz.issuing.bodies.upload import UPLOAD_MAX_BYTES
 from authz.issuing.desks import Issuing
 from authz.issuing.drafting import STANDING, orders_of
 from authz.issuing.names import new_id
 from authz.issuing.orders import Invoice, Recap
+from authz.issuing.sheets.media import CONTENT_BYTES_MAX
 from ledger.values import Cents
 
 LINES_MAX = 200_000
@@ -96,7 +96,7 @@ async def _lines_page(desks: Issuing, order: Order, after: int, limit: int) -> P
     "/clients/{client:str}/orders",
     responses=UPLOAD,
     operation_class=ListOperation,
-    request_max_body_size=UPLOAD_MAX_BYTES,
+    request_max_body_size=CONTENT_BYTES_MAX,
 )
 async def draft_order(
     client: ClientInPath,
@@ -129,7 +129,7 @@ async def read_order(client: ClientInPath, order: OrderInPath, desks: Desks) -> 
     "/clients/{client:str}/orders/{order:str}",
     responses=UPLOAD,
     operation_class=ListOperation,
-    request_max_body_size=UPLOAD_MAX_BYTES,
+    request_max_body_size=CONTENT_BYTES_MAX,
 )
 async def redraft_order(
     client: ClientInPath,

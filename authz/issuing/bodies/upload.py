@@ -1,10 +1,9 @@
-"""Lists of beneficiaries, as they are sent: what they may be, and how big."""
+"""Lists of beneficiaries, as they are sent: by which content type each kind is known."""
 
 from collections.abc import Mapping
 
-from authz.issuing.sheets.media import CONTENT_BYTES_MAX, Media
+from authz.issuing.sheets.media import Media
 
-UPLOAD_MAX_BYTES = CONTENT_BYTES_MAX
 JSON = "application/json"
 MEDIA: Mapping[str, Media] = {
     "text/csv": "csv",

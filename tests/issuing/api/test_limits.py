@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from authz.http import HttpServer, application
 from authz.issuing.api.limits import Pace, RequestLimits
-from authz.issuing.bodies.upload import UPLOAD_MAX_BYTES
+from authz.issuing.sheets.media import CONTENT_BYTES_MAX
 from tests.issuing.api.conftest import Server
 from tests.issuing.api.office import ISSUER_TOKEN, KEY, Office, fresh_key, lines, person
 
@@ -108,7 +108,7 @@ def test_a_list_may_be_longer_but_not_endless(office: Office) -> None:
     connection = HTTPConnection(office.http.base_url.host, office.http.base_url.port)
     connection.putrequest("POST", f"/v1/clients/{client}/orders?product=90&month=2026-05")
     headers = {"Authorization": f"Bearer {office.token}", KEY: fresh_key(), "Content-Type": "text/csv"}
-    for name, value in (headers | {"Content-Length": str(UPLOAD_MAX_BYTES + 1)}).items():
+    for name, value in (headers | {"Content-Length": str(CONTENT_BYTES_MAX + 1)}).items():
         connection.putheader(name, value)
     connection.endheaders()
     assert connection.getresponse().status == 413
