@@ -234,16 +234,17 @@ class Connection(asyncio.Protocol):
         replies, self._replies = self._replies, []
         passages, self._passages = self._passages, []
         if replies and not self._transport.is_closing():
+            leaving_at = time.monotonic()  # behind the write, a terminal may have its answer already
             self._transport.write(b"".join(replies))
-            self._time(passages)
+            self._time(passages, leaving_at)
 
-    def _time(self, passages: Sequence[Passage]) -> None:
+    def _time(self, passages: Sequence[Passage], left_at: float) -> None:
         """Count how long answers took that have just left."""
-        metrics, now = self._link.metrics, time.monotonic()
+        metrics = self._link.metrics
         for passage in passages:
-            metrics.answer_seconds.observe(now - passage.arrived_at)
+            metrics.answer_seconds.observe(left_at - passage.arrived_at)
             if passage.answered_at:
-                metrics.stages.reply.observe(now - passage.answered_at)
+                metrics.stages.reply.observe(left_at - passage.answered_at)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
