@@ -5,7 +5,7 @@ from datetime import date
 
 from ledger.reading import Progress
 from ledger.reconciliation.terms import Terms
-from ledger.reports import tables
+from ledger.reports import tables, tables_of_run
 from ledger.reports.figures import Report, Run
 from ledger.reports.gathering import gather
 from ledger.reports.part import Part, Plot
@@ -31,7 +31,8 @@ def parts(found: Report) -> Sequence[Part]:
 
 def _reconciled(found: Report, run: Run) -> Sequence[Part]:
     return [
-        Part(tables.summary(run)),
+        Part(tables_of_run.matches(run)),
+        Part(tables_of_run.acquirers(run)),
         Part(tables.ageing(found), Plot.AGEING),
-        Part(tables.breaks(run), folded=True),
+        Part(tables_of_run.breaks(run), folded=True),
     ]

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from ledger.reconciliation.runs import Summary
 from ledger.values import Cents, Partition, Seq
 
 
@@ -92,7 +93,7 @@ class Figure(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class OpenBreak(Struct, frozen=True, gc=False):
-    """Something that doesn't agree: `record` is named as partition:seq."""
+    """Something that doesn't agree: `record` is named as partition:seq, `line` as file:line (or entry)."""
 
     number: int
     cause: str
@@ -102,17 +103,18 @@ class OpenBreak(Struct, frozen=True, gc=False):
     expected: Cents | None = None
     found: Cents | None = None
     record: str | None = None
+    line: str | None = None
 
 
 class Run(Struct, frozen=True):
     """The newest reconciliation of the period's last day or of one before. `breaks` are the first of `breaks_count`.
 
-    `key` is the hash of what it was made from, in hexadecimal; `summary` is what it says of itself, word by word.
+    `key` is the hash of what it was made from, in hexadecimal; `summary` is what it says of itself.
     """
 
     key: str
     day: date
-    summary: Mapping[str, str]
+    summary: Summary
     breaks_count: int
     breaks: tuple[OpenBreak, ...]
 

@@ -1,13 +1,13 @@
 """The newest reconciliation of a day or of one before it, and what it found open."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 import asyncpg
 import msgspec
 from msgspec import Struct
 
+from ledger.reconciliation.runs import Summary
 from ledger.reports.figures import Figure, OpenBreak, Run, Section
 from ledger.values import Cents
 
@@ -19,8 +19,10 @@ SELECT id, encode(key, 'hex') AS key, day, summary FROM reconciliation.run
  WHERE day <= $1 ORDER BY day DESC, id DESC LIMIT 1"""
 
 _BREAKS = """
-SELECT number, cause, since, source, detail, expected, found, partition, seq FROM reconciliation.break
- WHERE run = $1 ORDER BY number LIMIT $2"""
+SELECT b.number, b.cause, b.since, b.source, b.detail, b.expected, b.found, b.partition, b.seq,
+       f.name AS file, coalesce(b.entry, b.line) AS line
+  FROM reconciliation.break AS b LEFT JOIN reconciliation.file AS f ON f.id = b.file
+ WHERE b.run = $1 ORDER BY b.number LIMIT $2"""
 
 _BY_CAUSE = """
 SELECT cause, since, count(*) AS breaks, sum(coalesce(found, 0) - coalesce(expected, 0))::bigint AS cents
@@ -41,7 +43,7 @@ async def read(connection: asyncpg.Connection, last: date) -> Found | None:
         return None
     breaks = [_break(one) for one in await connection.fetch(_BREAKS, row["id"], BREAKS_LISTED_MAX)]
     count = await connection.fetchval("SELECT count(*) FROM reconciliation.break WHERE run = $1", row["id"])
-    summary = dict(_words("", msgspec.json.decode(row["summary"])))
+    summary = msgspec.json.decode(row["summary"], type=Summary)
     return Found(row["id"], Run(row["key"], row["day"], summary, count, tuple(breaks)))
 
 
@@ -63,20 +65,5 @@ def _break(row: asyncpg.Record) -> OpenBreak:
         expected=row["expected"],
         found=row["found"],
         record=None if row["seq"] is None else f"{row['partition']}:{row['seq']}",
+        line=None if row["file"] is None else f"{row['file']}:{row['line']}",
     )
-
-
-def _words(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Write out whatever a summary holds, each of its values under its path.
-
-    >>> dict(_words("", {"matched": {"exact": 3}, "days": ["2026-05-12"]}))
-    {'matched.exact': '3', 'days.1': '2026-05-12'}
-    """
-    if isinstance(value, Mapping):
-        for key, one in value.items():
-            yield from _words(f"{name}.{key}" if name else str(key), one)
-    elif isinstance(value, list):
-        for number, one in enumerate(value, 1):
-            yield from _words(f"{name}.{number}" if name else str(number), one)
-    else:
-        yield name, "–" if value is None else str(value)

@@ -119,7 +119,9 @@ def _bars(sums: Stacks, bars: Sequence[str], unit: str, below: str, *, money: bo
         floor = [low + height for low, height in zip(floor, heights, strict=True)]
     crowded = len(bars) > 12 and max(map(len, bars)) > 2
     axes.set_xticks(range(len(bars)), bars, rotation=60 if crowded else 0)
+    axes.use_sticky_edges = False  # the upper edge of a part of height 0 would hold the axis to itself
     axes.margins(y=0.08)
+    axes.set_ylim(bottom=0)
     axes.set_xlim(-0.6, max(len(bars), 4) - 0.4)
     axes.grid(axis="x", visible=False)
     axes.set_ylabel(unit)

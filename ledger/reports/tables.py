@@ -7,7 +7,7 @@ from datetime import date
 from msgspec import Struct
 
 from ledger.printing import euros
-from ledger.reports.figures import ASIDE, GRANTED, Clearing, Figure, Report, Run, Section, Vouchers
+from ledger.reports.figures import ASIDE, GRANTED, Clearing, Figure, Report, Section, Vouchers
 from ledger.values import Cents
 
 AGES = (("same day", 0), ("1 day", 1), ("2 to 7 days", 7), ("8 to 30 days", 30))
@@ -187,36 +187,6 @@ def breaks_by_age(report: Report) -> Counter[tuple[str, str]]:
         assert one.day is not None, "breaks are told apart by their days"
         counted[one.name or NOBODY, age(one.day, report.last)] += one.records or 0
     return counted
-
-
-def summary(run: Run) -> Sheet:
-    """What the newest run says of itself."""
-    return Sheet(
-        f"Reconciliation of {run.day}", f"Run {run.key[:16]}.", ("what", "value"), list(run.summary.items()), words=1
-    )
-
-
-def breaks(run: Run) -> Sheet:
-    """The newest run's breaks, one by one."""
-    rest = run.breaks_count - len(run.breaks)
-    return Sheet(
-        "Open breaks",
-        f"{rest:,} more are open: ledger breaks lists them." if rest else "All that is open.",
-        ("cause", "since", "source", "record", "detail", "expected, €", "found, €"),
-        [
-            (
-                one.cause,
-                str(one.since),
-                one.source,
-                one.record or "",
-                one.detail,
-                "" if one.expected is None else euros(one.expected),
-                "" if one.found is None else euros(one.found),
-            )
-            for one in run.breaks
-        ],
-        words=5,
-    )
 
 
 def by_day(report: Report) -> Sheet:

@@ -13,7 +13,10 @@ import pyarrow.parquet
 import pytest
 
 from ledger.cli import main
+from ledger.reconciliation.runs import Summary, Sums
+from ledger.reconciliation.values import Cause, Stage
 from ledger.reports.figures import Report, Section
+from ledger.values import Cents
 from tests.ledger.reports.books import DAYS, LATE, Books
 
 DAY = str(DAYS[2])
@@ -29,7 +32,7 @@ name = "Night & Day"
 iban = "FR7612345678901234567890125"
 """
 BREAKS = 3
-SUMMARY = '{"matched": {"exact": 12, "window": 1}, "agrees": false}'
+SUMMARY = Summary({Stage.EXACT: Sums(12, Cents(15_000))}, {Cause.AMOUNT_DIFFERS: Sums(3, Cents(-150))}, {}, (DAYS[2],))
 
 
 @pytest.fixture
@@ -39,18 +42,24 @@ def url(database: Any) -> str:
     async def fill() -> None:
         await Books(seed=3, partitions=1, records=150).write(database.url)
         connection = await asyncpg.connect(database.superuser_url.replace("postgres@", "reconciler@"))
+        file = await connection.fetchval(
+            "INSERT INTO reconciliation.file (sha256, kind, format, name, source, day, lines, quarantined, totals)"
+            " VALUES (sha256('it'), 'clearing', 'clearing', 'late.csv', '970002', $1, 9, 0, '{}') RETURNING id",
+            DAYS[2],
+        )
         for number, (day, breaks) in enumerate([(DAYS[2], 9), (DAYS[2], BREAKS), (DAYS[4], 0)]):
             run = await connection.fetchval(
                 "INSERT INTO reconciliation.run (key, day, heads, inputs, summary) VALUES ($1, $2, '{}', '[]', $3)"
                 " RETURNING id",
                 bytes([number]) * 32,
                 day,
-                SUMMARY,
+                msgspec.json.encode(SUMMARY).decode(),
             )
             await connection.executemany(
                 "INSERT INTO reconciliation.break (run, number, cause, since, source, expected, found, partition, seq,"
-                " detail) VALUES ($1, $2::int, 'amount-differs', $3, '970002', 1250, 1200, 0, $2::int, 'says less')",
-                [(run, one + 1, DAYS[one % 2]) for one in range(breaks)],
+                " file, line, detail) VALUES ($1, $2::int, 'amount-differs', $3, '970002', 1250, 1200, 0, $2::int, $4,"
+                " $2::int + 1, 'says less')",
+                [(run, one + 1, DAYS[one % 2], file) for one in range(breaks)],
             )
         await connection.close()
 
@@ -85,9 +94,9 @@ def test_the_newest_run_of_the_day_is_reported_with_its_breaks(
     report = msgspec.json.decode(capfdbinary.readouterr().out, type=Report)
     assert report.run is not None
     assert (report.run.key, report.run.day, report.run.breaks_count) == ("01" * 32, DAYS[2], BREAKS)
-    assert report.run.summary == {"matched.exact": "12", "matched.window": "1", "agrees": "False"}
-    assert [(one.record, one.expected, one.found) for one in report.run.breaks] == [
-        (f"0:{number}", 1250, 1200) for number in (1, 2, 3)
+    assert report.run.summary == SUMMARY
+    assert [(one.record, one.line, one.expected, one.found) for one in report.run.breaks] == [
+        (f"0:{number}", f"late.csv:{number + 1}", 1250, 1200) for number in (1, 2, 3)
     ]
     assert [(one.day, one.records, one.cents) for one in report.of(Section.BREAKS)] == [
         (DAYS[0], 2, -100),

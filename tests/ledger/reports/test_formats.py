@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.printing import euros
+from ledger.reconciliation.runs import Side, Summary, Sums
+from ledger.reconciliation.values import Cause, Stage
 from ledger.reports import day, month
 from ledger.reports.figures import Clearing, Figure, OpenBreak, Reach, Report, Run, Section, Vouchers, ordered
 from ledger.reports.formats import Format, write
@@ -65,14 +67,24 @@ figures = st.one_of(
     st.builds(Figure, st.just(Section.BREAKS), day=days, name=words, records=counts, cents=cents),
 )
 """Figures of all sections; names may be anything that a spreadsheet or a page would stumble over."""
+sums = st.builds(Sums, counts, cents)
+summaries = st.builds(
+    Summary,
+    matched=st.dictionaries(st.sampled_from(Stage), sums, max_size=3),
+    breaks=st.dictionaries(st.sampled_from(Cause), sums, max_size=3),
+    acquirers=st.dictionaries(acquirers, st.builds(Side, cents, cents, cents, cents, cents)),
+    pending=st.lists(days, max_size=2).map(tuple),
+)
 runs = st.builds(
     Run,
     key=st.just("ab" * 32),
     day=days,
-    summary=st.dictionaries(words, words, max_size=3),
+    summary=summaries,
     breaks_count=counts,
     breaks=st.lists(
-        st.builds(OpenBreak, counts, words, days, words, words, st.none() | cents, st.none() | cents, st.just("0:7")),
+        st.builds(
+            OpenBreak, counts, words, days, words, words, st.none() | cents, st.none() | cents, st.just("0:7"), words
+        ),
         max_size=3,
     ).map(tuple),
 )
@@ -204,6 +216,14 @@ def test_a_day_on_which_nothing_was_is_a_page_too() -> None:
     assert b"<svg" not in page.getvalue()
 
 
+def test_what_was_matched_and_what_is_open_is_told_in_euros_with_its_line() -> None:
+    lines = [line.split() for line in written(_sample(), Format.TABLE).decode().splitlines()]
+    assert ["matched", "exact", "1,007", "12,345.67"] in lines
+    assert ["open", "duplicate", "2", "0.50"] in lines
+    assert ["97", "84.00", "84.50", "84.00", "0.00", "0.50"] in lines
+    assert ["duplicate", str(FIRST), "97", "may.csv:5", "line", "4", "of", "1"] in lines
+
+
 def test_what_is_approved_and_what_is_refused_are_shares_of_all_messages() -> None:
     lines = [line.split() for line in written(_sample(), Format.TABLE).decode().splitlines()]
     assert ["SUNDAY", "3", "30.0", "%"] in lines
@@ -230,5 +250,11 @@ def _sample(cause: str = "duplicate", detail: str = "line 4 of 1") -> Report:
         Figure(Section.TRIAL_BALANCE, name="issuer:float:90", cents=Cents(-1_000)),
         Figure(Section.BREAKS, FIRST, name=cause, records=2, cents=Cents(50)),
     ]
-    run = Run("ab" * 32, LAST, {"matched": "7"}, 2, (OpenBreak(1, cause, FIRST, "97", detail),))
+    summary = Summary(
+        {Stage.EXACT: Sums(1_007, Cents(1_234_567))},
+        {Cause.DUPLICATE: Sums(2, Cents(50))},
+        {"97": Side(Cents(8_400), Cents(8_450), Cents(8_400), Cents(0), Cents(50))},
+        (LAST,),
+    )
+    run = Run("ab" * 32, LAST, summary, 2, (OpenBreak(1, cause, FIRST, "97", detail, line="may.csv:5"),))
     return Report(FIRST, LAST, "Europe/Paris", (), (), {}, ordered(found), run)
