@@ -12,6 +12,8 @@ import pytest
 
 from ledger.cli import main
 from ledger.reconciliation.mapping import Layout
+from ledger.reconciliation.terms import Accounts, AcquirerTerms, Tariff, Terms
+from ledger.reconciliation.terms import read as read_terms
 from ledger.schema import RECONCILER_ROLE
 
 PAGES = Path(__file__).parents[3] / "docs"
@@ -142,6 +144,25 @@ def test_a_bank_statement_is_taken_in_with_its_balances_and_each_day_once(run, d
     code, shown = run(again, "--kind", "statement")
     assert code == 1
     assert f"statement.xml has the 2026-05-12 of account {VOUCHER} already" in shown.err
+
+
+def test_every_key_of_the_terms_is_on_the_page_with_what_it_is_without_it():
+    structs = (Accounts, AcquirerTerms, Tariff, Terms)
+    keys = {name for struct in structs for name in struct.__struct_encode_fields__} - {"accounts", "acquirer"}
+    assert [name for name in sorted(keys) if f"`{name}`" not in PAGE] == []
+    defaults = dict(
+        zip(reversed(AcquirerTerms.__struct_fields__), reversed(AcquirerTerms.__struct_defaults__), strict=False)
+    )
+    for name in ("days_late", "tolerance_cents", "window_s", "settled_days"):
+        assert re.search(rf"^\| `{name}` \|.*; {defaults[name]}\b.* \|$", PAGE, re.MULTILINE), name
+
+
+def test_the_pages_tariff_is_what_the_page_says(desk):
+    cartavia = read_terms(desk / "terms.toml").of("970002")
+    new_year = date(2026, 1, 1)
+    assert cartavia.fee(new_year, "90", 10_000, 3) == 120 + 3 * 2
+    assert cartavia.fee(new_year, "91", 10_000, 3) == 90
+    assert cartavia.fee(date(2025, 12, 31), "90", 10_000, 3) == 0
 
 
 def test_every_field_of_a_mapping_is_on_the_page():

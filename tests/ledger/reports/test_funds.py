@@ -299,3 +299,8 @@ def test_trial_balance_and_forecast_are_written_for_people_and_programs(
     ]
     assert main(["report", "forecast", *options, "--history"]) == 0
     assert "2027-02-28" in capsys.readouterr().out
+
+
+def test_every_line_of_the_statement_is_on_the_page() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "finance.md").read_text()
+    assert [claim for claim in Claim if f"\n| {claim} |" not in page] == []
