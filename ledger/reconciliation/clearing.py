@@ -80,7 +80,7 @@ def _items(lines: Lines, acquirer: str) -> Iterator[Item]:
             totals = _trailer(line)
             if next(numbered, None) is not None:
                 raise Malformed("it goes on behind its trailer")
-            yield Stated(day, totals, name)
+            yield Stated(day, totals, name, dict.fromkeys(totals, number))
             return
         yield _detail(line, number, acquirer, day)
     raise Malformed("the file is cut short: it has no trailer")

@@ -45,12 +45,13 @@ class Stated(Struct, frozen=True):
     """What a file says of itself. `name` names it for good, where its format has such a name.
 
     `day` is the business day that it closes; None: its last line's. `totals` are control totals by `Sums`' names; none
-    where it states none.
+    where it states none. `lines` are those on which they stand.
     """
 
     day: date | None
     totals: Mapping[str, int]
     name: str | None = None
+    lines: Mapping[str, int] = {}
 
 
 Item = ClearingLine | Bad | Stated
@@ -142,7 +143,7 @@ def checked(items: Iterator[Item]) -> Iterator[Item]:
                 bad.append(item)
                 sums.add(item.cents, item.payments)
             case Stated():
-                _require_agreement(item.totals, sums, bad)
+                _require_agreement(item, sums, bad)
         if sums.lines > LINES_MAX:
             raise FileRefused(f"it has more than {LINES_MAX:,} lines: ask the acquirer for more than one file")
         if len(bad) > BAD_LINES_MAX:
@@ -150,17 +151,16 @@ def checked(items: Iterator[Item]) -> Iterator[Item]:
         yield item
 
 
-def _require_agreement(stated: Mapping[str, int], sums: Sums, bad: list[Bad]) -> None:
+def _require_agreement(stated: Stated, sums: Sums, bad: list[Bad]) -> None:
     if bad and len(bad) == sums.lines:
         raise FileRefused(f"{_first(bad)}; no line of it can be read")
-    wrong = [f"{name} {stated[name]}, not {found}" for name, found in _sums(stated, sums) if stated[name] != found]
+    found = {name: getattr(sums, name) for name in Sums.NAMES if name in stated.totals}
+    wrong = [name for name, comes_to in found.items() if stated.totals[name] != comes_to]
     if wrong:
         hint = f" ({len(bad):,} of them can't be read: {_first(bad)})" if bad else ""
-        raise FileRefused(f"its control totals aren't those of its lines{hint}: it says {'; '.join(wrong)}")
-
-
-def _sums(stated: Mapping[str, int], sums: Sums) -> Iterator[tuple[str, int]]:
-    return ((name, getattr(sums, name)) for name in Sums.NAMES if name in stated)
+        said = "; ".join(f"{name} {stated.totals[name]}, not {found[name]}" for name in wrong)
+        place = f"line {stated.lines[wrong[0]]}: its" if wrong[0] in stated.lines else "its"
+        raise FileRefused(f"{place} control totals aren't those of the file's lines{hint}: it says {said}")
 
 
 def _first(bad: list[Bad]) -> str:

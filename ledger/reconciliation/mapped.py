@@ -54,7 +54,7 @@ def read(lines: Lines, layout: Layout, acquirer: str, name: str) -> Iterator[Ite
                 raise FileRefused(f"line {number}: its trailer isn't its last line")
     if not ended:
         raise FileRefused(f"line {lines.number}: the file is cut short: it has no trailer")
-    yield Stated(day or detail.latest, outlines.totals)
+    yield Stated(day or detail.latest, outlines.totals, lines=outlines.lines)
 
 
 class _Outlines:
@@ -62,6 +62,7 @@ class _Outlines:
 
     def __init__(self, layout: Layout, acquirer: str) -> None:
         self.totals: dict[str, int] = {}
+        self.lines: dict[str, int] = {}
         self._layout = layout
         self._acquirer = acquirer
         self._amount = fields.amounts(layout.amounts)
@@ -69,11 +70,11 @@ class _Outlines:
     def read(self, which: str, outline: Outline, number: int, line: bytes) -> date | None:
         """Read one. Returns the day, if it names one."""
         try:
-            return self._read(outline, _cells(line, self._layout))
+            return self._read(outline, number, _cells(line, self._layout))
         except (Malformed, FileRefused) as wrong:
             raise FileRefused(f"line {number}: its {which}: {wrong}") from None
 
-    def _read(self, outline: Outline, cells: Cells) -> date | None:
+    def _read(self, outline: Outline, number: int, cells: Cells) -> date | None:
         if self._layout.lines is not None:
             type_ = Reader("type", field_of(self._layout.lines.type))
             if type_(cells) != outline.type:
@@ -82,6 +83,7 @@ class _Outlines:
         for name in (name for name in Sums.NAMES if name in readers):
             text = readers[name](cells)
             self.totals[name] = fields.number(name, text) if name in Sums.COUNTS else self._amount(name, text)
+            self.lines[name] = number
         if "acquirer" in readers and readers["acquirer"](cells) != self._acquirer:
             raise Malformed(f"the file isn't acquirer {self._acquirer}'s")
         if "currency" in readers:

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import IO
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
-from defusedxml.ElementTree import iterparse  # type: ignore[import-untyped]
+from defusedxml.ElementTree import DefusedXMLParser, iterparse  # type: ignore[import-untyped]
 
 from ledger.printing import euros
 from ledger.reconciliation.bank.statements import (
@@ -66,15 +66,17 @@ def begins_so(begin: bytes) -> bool:
 
 def read(file: IO[bytes]) -> Statement:
     """Read a message. Raises `Misfit`."""
-    reading = _Reading()
+    reading, parser = _Reading(), DefusedXMLParser(target=TreeBuilder(), forbid_dtd=True)
     try:
-        for event, element in iterparse(file, events=("start", "end"), forbid_dtd=True):
+        for event, element in iterparse(file, events=("start", "end"), parser=parser):
             if event == "start":
                 reading.begin(element)
             else:
                 reading.end(element)
-    except DefusedXmlException as refused:
-        raise Misfit("the file", f"XML that isn't taken from outside: {type(refused).__name__}") from None
+    except DefusedXmlException:
+        expat = parser.parser
+        place = f"line {expat.CurrentLineNumber}, column {expat.CurrentColumnNumber + 1}"
+        raise Misfit(place, "a document type or an entity, which no statement has and none may bring along") from None
     except ParseError as wrong:
         line, column = wrong.position
         raise Misfit(f"line {line}, column {column + 1}", "not well-formed XML") from None

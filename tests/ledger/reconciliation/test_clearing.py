@@ -92,7 +92,8 @@ def test_what_a_simulator_writes_is_read_equal(file):
     *lines, stated = taken(clearing.write(file))
     assert lines == [as_finance_has_it(file, number, detail) for number, detail in enumerate(file.details, 1)]
     totals = {name: getattr(file.totals, name) for name in (*clearing.Totals.__struct_fields__, "net")}
-    assert stated == Stated(file.day, totals, file.file_id)
+    trailer = dict.fromkeys(totals, len(file.details) + 2)
+    assert stated == Stated(file.day, totals, file.file_id, trailer)
 
 
 @given(written, st.data())
@@ -138,13 +139,16 @@ def test_the_example_of_the_page():
     assert stated.totals["net"] == 1_000
 
 
+TOTALS_DIFFER = "its control totals aren't those of the file's lines: it says"
+
+
 @pytest.mark.parametrize(
     ("wrong", "right", "said"),
     [
         ("D,2,reversal", "D,3,reversal", "line 3: its number isn't 2"),
-        ("T,2,1,1250,1,250,1000", "T,2,1,1250,1,250,1001", "net 1001, not 1000"),
-        ("T,2,1,1250,1,250,1000", "T,3,1,1250,1,250,1000", "lines 3, not 2"),
-        ("1250,978", "1251,978", "debits_cents 1250, not 1251"),
+        ("T,2,1,1250,1,250,1000", "T,2,1,1250,1,250,1001", f"line 4: {TOTALS_DIFFER} net 1001, not 1000"),
+        ("T,2,1,1250,1,250,1000", "T,3,1,1250,1,250,1000", f"line 4: {TOTALS_DIFFER} lines 3, not 2"),
+        ("1250,978", "1251,978", f"line 4: {TOTALS_DIFFER} debits_cents 1250, not 1251"),
         ("250,978", "250,840", "line 2: its currency isn't 978"),
         ("970001", "970002", "line 1: the file is acquirer 970002's, not 970001's"),
         ("2026-05-12,12:31:12", "2026-02-30,12:31:12", "line 3: day is no date"),

@@ -157,7 +157,11 @@ async def test_a_bad_line_is_left_out_with_its_reason_where_the_totals_agree(url
 async def test_a_file_that_disagrees_with_itself_is_refused_and_nothing_of_it_is_in(url, put):
     layout = layout_of("cartavia.toml", ACQUIRERS)
     for lines, trailer, said in (
-        ([SALE, REFUND], "TOTAL;3;1 012,50;2,50", "lines 3, not 2"),
+        (
+            [SALE, REFUND],
+            "TOTAL;3;1 012,50;2,50",
+            "line 4: its control totals aren't those of the file's lines: it says lines 3, not 2",
+        ),
         ([SALE, REFUND], "TOTAL;2;1 012,51;2,50", "debits_cents 101251, not 101250"),
         ([SALE, NO_DAY], "TOTAL;2;1 012,50;0,00", "line 3: date isn't written as the mapping has it"),
         ([NO_DAY], "TOTAL;1;4,00;0,00", "no line of it can be read"),

@@ -130,6 +130,13 @@ def test_a_bad_line_counts_in_the_totals_with_what_of_it_can_be_read():
     assert no_amount == Bad(3, "cents isn't an amount as the mapping has it")
 
 
+def test_totals_that_differ_are_named_with_the_line_that_states_them():
+    above = PLAIN.replace('controls = "none"', "header = { lines = 1, net = 2 }\ntrailer = { debits = 1 }")
+    for header, trailer, line in (("2,200", "1", 1), ("1,100", "2", 3)):
+        with pytest.raises(FileRefused, match=f"^line {line}: its control totals"):
+            taken(f"{header}\nF1,100,1,A\n{trailer}\n", layout(above))
+
+
 def test_a_reason_shows_nothing_of_the_line():
     for content in ("9250100000000014,100,1,A\n", "F1,9250100000000014,1,A\n", "F1,100,1,9250100000000014\n"):
         good = "F1,100,1,A\n"

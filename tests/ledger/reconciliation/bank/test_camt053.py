@@ -267,8 +267,8 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_xml_that_attacks_its_reader_is_refused(name: str, read: Read) -> None:
-    with pytest.raises(StatementInvalid, match="isn't taken from outside"):
-        read(f'<?xml version="1.0"?>{HOSTILE[name]}')
+    with pytest.raises(StatementInvalid, match=r": line 2, column [0-9]+: a document type or an entity"):
+        read(f'<?xml version="1.0"?>\n{HOSTILE[name]}')
 
 
 def test_a_deep_message_is_refused(read: Read) -> None:
