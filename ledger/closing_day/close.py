@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from ledger.closing_day import published
 from ledger.closing_day.inbox import Refused, take_in
-from ledger.export.output import output
+from ledger.export.output import PARTS, output
 from ledger.findings import Finding, Flaw, Scope
 from ledger.printing import euros
 from ledger.reading import Progress, partitions, reader
@@ -136,10 +136,12 @@ class Close:
         return closing
 
     def _begin(self) -> None:
-        """Make the folder. What an earlier close says of it holds no longer."""
+        """Make the folder. What an earlier close says of it holds no longer; what a killed one was writing goes."""
         try:
             self._order.folder.mkdir(parents=True, exist_ok=True)
             (self._order.folder / MANIFEST).unlink(missing_ok=True)
+            for left in self._order.folder.glob(PARTS):
+                left.unlink(missing_ok=True)
         except OSError as failed:
             raise OutputUnusable(f"{self._order.folder} can't be written to: {failed.strerror}") from None
 

@@ -16,6 +16,9 @@ from ledger.printing import NobodyReads, discard_output
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+PARTS = ".*.part"
+"""What files are called, beside their places, until all of them is on disk: of a killed process, they stay."""
+
 
 class OutputUnwritable(ExportError):
     """What is exported can't be written there."""

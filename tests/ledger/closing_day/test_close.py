@@ -135,6 +135,7 @@ class Cut(BaseException):
 def test_cut_and_killed_and_run_again_it_writes_the_same_bytes(desk: Desk, copy: str) -> None:
     stopped = Desk(desk.folder, copy)
     assert desk.close() == 0
+    _kill_while_it_writes(stopped, "breaks.csv")
     for step in CUT_BEHIND[:1]:
         _cut_behind(stopped, step)
     _kill_once_there_is(stopped, "breaks.csv")
@@ -156,6 +157,17 @@ def _cut_behind(desk: Desk, last: Step) -> None:
     with pytest.raises(Cut):
         asyncio.run(Close(desk.url, order, told).run())
     assert not (folder / "close.json").exists()
+
+
+def _kill_while_it_writes(desk: Desk, name: str) -> None:
+    """Begin to close in a process of its own, which dies when a file is written and not yet in its place."""
+    die = "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)"
+    run = f"import os, signal, sys; from ledger.cli import main; {die}; sys.exit(main())"
+    command = [sys.executable, "-c", run, "close", str(DAY), *desk.options("stopped")]
+    died = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+    assert died.returncode == -signal.SIGKILL
+    [left] = desk.kept("stopped")
+    assert left.startswith(f".{name}.")
 
 
 def _kill_once_there_is(desk: Desk, name: str) -> None:
