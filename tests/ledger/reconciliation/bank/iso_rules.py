@@ -120,19 +120,27 @@ CAMT_053: Rules = {
     "Ref": f"={MAX35}",
 }
 
-CAMT_053_OLD: Rules = CAMT_053 | {
+CAMT_053_02: Rules = CAMT_053 | {
     "Sts": "=BOOK|PDNG|INFO",
     "TxDtls": "Refs? AmtDtls? RltdPties? RmtInf?",
     "Dbtr": "Nm?",
     "Cdtr": "Nm?",
 }
-CAMT_053_NEW: Rules = CAMT_053 | {
+CAMT_053_04: Rules = CAMT_053_02 | {"TxDtls": "Refs? Amt CdtDbtInd RltdPties? RmtInf?"}
+CAMT_053_08: Rules = CAMT_053 | {
     "Sts": "Cd",
     "TxDtls": "Refs? Amt? CdtDbtInd? RltdPties? RmtInf?",
     "Dbtr": "Pty",
     "Cdtr": "Pty",
     "Pty": "Nm?",
 }
+
+
+def camt_053(version: int) -> Rules:
+    """The rules of a version of camt.053."""
+    if version >= 8:
+        return CAMT_053_08
+    return CAMT_053_04 if version >= 4 else CAMT_053_02
 
 
 def broken(text: bytes | str, namespace: str, rules: Rules) -> Sequence[str]:
