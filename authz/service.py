@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from authz import logs
 from authz.clock import Now, SimulatedClock
-from authz.collector import spare_the_collector
+from authz.collector import collect_often, spare_the_collector
 from authz.config.configuration import AnchorSettings, Config
 from authz.config.links import LinkConfig
 from authz.decision.commands import AdoptProgramme
@@ -143,6 +143,7 @@ class Service:
         if self._anchoring is not None:
             self._tasks.append(asyncio.create_task(self._anchoring.run()))
         spare_the_collector()
+        self._tasks.append(asyncio.create_task(collect_often()))
         if isinstance(self.now, SimulatedClock):
             self.now.run()
 

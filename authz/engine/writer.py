@@ -33,6 +33,11 @@ from ledger.values import Epoch, HolderId, Partition, Record, Seq
 REFUSED_IN_A_ROW_MAX = 2
 """After so many appends that the database refused, one after the other, it is left alone for a moment: 91 at once."""
 REST_MS = 1_000
+ALONE_RECORDS_MAX = 2
+"""Behind a batch of at most so many records the next is sent at once: few come, and each is answered soonest."""
+RECORDS_A_MS = 2
+"""Behind a larger one, so many records more make the next wait 1 ms for company: what an append costs is shared."""
+COMPANY_MS_MAX = 5
 
 
 class Doubt(Struct, frozen=True):
@@ -79,6 +84,7 @@ class Writer:
         self._fence = Fence(Epoch(0), Seq(0), b"", 0)
         self._flight: asyncio.Task[None] | None = None
         self._send_is_due = False
+        self._last_records = 0
         self._lost = asyncio.Event()
         self._doubt: Doubt | None = None
         self._refused_in_a_row = 0
@@ -193,10 +199,24 @@ class Writer:
             self._forming.riders.append((work, decided))
         else:
             self._forming.decided.append(decided)
+        self._send_soon()
+        return True
+
+    def _send_soon(self) -> None:
+        """Have the batch that forms sent: at once, or, where many come, when some more have joined it."""
         if self._flight is None and not self._send_is_due:
             self._send_is_due = True
-            asyncio.get_running_loop().call_soon(self._send)
-        return True
+            loop, wait_ms = asyncio.get_running_loop(), self._company_ms
+            if wait_ms:
+                loop.call_later(wait_ms / 1_000, self._send)
+            else:
+                loop.call_soon(self._send)
+
+    @property
+    def _company_ms(self) -> int:
+        """How long the batch that forms waits for company, by the size of the last one."""
+        more = max(0, self._last_records - ALONE_RECORDS_MAX)
+        return min(more // RECORDS_A_MS, COMPANY_MS_MAX)
 
     def _send(self) -> None:
         """Send the batch that has formed, and let the next one form behind it."""
@@ -261,9 +281,11 @@ class Writer:
         finally:
             watch.cancel()
             self._flight = None
+            self._last_records = len(batch.decided)
             self._sent = Batch()
         if self.gate.state is GateState.OPEN:
-            self._send()
+            if self._forming or self._backlog:
+                self._send_soon()
         elif not self._lost.is_set():  # it was acknowledged after all, while its session was being cut
             self._lose(Batch(), [])
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from authz.decision.commands import Enrol, RegisterMerchant
 from authz.decision.outcomes import Reason
 from authz.decision.refused import HolderEnrolled, Refused
+from authz.engine import writer
 from ledger.values import HolderId, Partition
 from tests.engine.world import BISTROT, MAIN, Barrier, House, World, holder_of, turns
 
@@ -65,6 +66,33 @@ async def test_what_arrives_while_an_append_flies_leaves_together_in_its_order(w
     await asyncio.gather(front, *behind)
     amounts = [record.entry.transfers[0].amount for record in world.payments()]
     assert amounts == [1, 2, 2, 3, 3, 4, 4]
+
+
+async def test_where_many_come_a_batch_waits_for_company(
+    world: World, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a large batch the next isn't sent with the first that comes; behind a small one it is, at once."""
+    monkeypatch.setattr(writer, "RECORDS_A_MS", 1)
+    monkeypatch.setattr(writer, "COMPANY_MS_MAX", 250)
+    alice, barrier = await house.enrol(1), Barrier(house.store)
+    crowd = [house.begin(world.request(alice, 1)) for _ in range(252)]
+    await barrier.reached()
+    barrier.release()
+    await asyncio.gather(*crowd)
+    before = len(world.payments())
+    first = house.begin(world.request(alice, 1))
+    await turns(100)
+    assert barrier._arrivals.empty(), "it waits"
+    second = house.begin(world.request(alice, 1))
+    await barrier.reached()
+    barrier.release()
+    await asyncio.gather(first, second)
+    assert len(world.payments()) == before + 2
+    alone = house.begin(world.request(alice, 1))
+    await turns(100)
+    assert not barrier._arrivals.empty(), "nothing is to be waited for"
+    barrier.release()
+    await alone
 
 
 async def test_memory_holds_a_bounded_number_of_passbooks_and_reloads_the_same_positions(world: World) -> None:
