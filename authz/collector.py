@@ -10,14 +10,15 @@ COLLECTOR_THRESHOLDS = (20_000, 20, 100)
 More than all requests in hand consist of: what is in flight isn't walked through with every batch.
 """
 
-YOUNG_EVERY_MS = 50
-"""Between young collections of a program that runs. At 5,000 requests a second each takes a millisecond or two.
+YOUNG_EVERY_MS = 200
+"""Between young collections of a program that runs. Each walks through what is in hand, and what was made since.
 
 Left to the thresholds they come rarely, for in the long run as many objects go as come, and each walks through all
-that was made in seconds: 15 ms, at a busy moment a pause that takes a tenth of a second to catch up with.
+that was made in seconds: 15 ms, at a busy moment a pause that takes a tenth of a second to catch up with. Every 50 ms,
+what is in hand is walked through so often that it takes 11 µs of each request's time.
 """
-MIDDLE_EVERY = 200
-FULL_EVERY = 12_000
+MIDDLE_EVERY = 50
+FULL_EVERY = 3_000
 """Young collections between those that walk through what has stayed for seconds, and through all: 10 s, 10 minutes.
 
 All takes 29 ms where 100,000 passbooks are in memory: without it, what a lost connection leaves would stay for good.
