@@ -163,7 +163,7 @@ class Journal:
     def _write(self, work: Work) -> Entry:
         """Decide, and take it as acknowledged."""
         for name in self._desk.missing(work) + self._desk.missing(work):
-            self._desk.keep(name, None)
+            self._desk.keep(name, None, self._desk.departures)
         decided = self._desk.decide(work)
         assert isinstance(decided, Decided), "every key is a new one"
         self._seq = Seq(self._seq + 1)

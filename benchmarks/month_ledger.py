@@ -373,7 +373,7 @@ class Journal:
         )
         while missing := self._desk.missing(work):
             for name in missing:
-                self._desk.keep(name, None)
+                self._desk.keep(name, None, self._desk.departures)
         while unsought := self._desk.unsought(work):
             work.found.update(dict.fromkeys(unsought))
         decided = self._desk.decide(work)

@@ -180,13 +180,13 @@ def test_resolve_positions(benchmark: Benchmark, filled: str, holders: int) -> N
 
 @pytest.mark.parametrize("cards", HOLDERS_A_CALL)
 def test_resolve_cards(benchmark: Benchmark, filled: str, sample: Sample, cards: int) -> None:
-    """Cards that aren't in memory, found in the vault by their tokens; what is sealed stays sealed."""
+    """Cards that aren't in memory, found in the vault by their tokens, with passbooks; what is sealed stays sealed."""
     with asyncio.Runner() as runner:
         vault = PostgresVault(filled)
         somebody = cycle(batched_ids(lambda number: sample.security.token(card_of(number).pan), cards))
 
         async def resolve() -> int:
-            return len(await vault.find(next(somebody)))
+            return len((await vault.find(next(somebody))).lines)
 
         try:
             assert _repeated(benchmark, runner, resolve) == cards

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -12,7 +12,7 @@ from authz.decision.commands import CardId
 from authz.engine.loader import Loader
 from authz.metrics.collectors import Hits
 from authz.security.module import PinCheck, PinMethod, SecurityModule
-from ledger.store import require_bound
+from ledger.store import Line, require_bound
 from ledger.values import HolderId, Partition
 
 CARDS_MAX = 100_000
@@ -48,10 +48,17 @@ class SealedCard(Struct, frozen=True, gc=False):
     sealed_check: bytes
 
 
+class Found(Struct, frozen=True):
+    """Cards by their tokens; beside them, where the vault can read these too, their holders' newest lines."""
+
+    cards: Mapping[bytes, SealedCard]
+    lines: Mapping[HolderId, Line] = {}
+
+
 class Vault(Protocol):
     """Where sealed cards are kept. Every method raises `ledger.store.Unavailable` without a database."""
 
-    async def find(self, tokens: Sequence[bytes]) -> Mapping[bytes, SealedCard]:
+    async def find(self, tokens: Sequence[bytes]) -> Found:
         """Return the card of each token that has one."""
 
     async def add(self, card: SealedCard) -> SealedCard:
@@ -110,14 +117,26 @@ class CardCheck(Struct, frozen=True, gc=False):
 
 _decode = msgspec.json.Decoder(CardCheck).decode
 
+TakeIn = Callable[[Partition, HolderId, Line], None]
+"""Takes in what was read of a passbook."""
+
+
+def _leave(_partition: Partition, _holder: HolderId, _line: Line) -> None:
+    """Take in nothing."""
+
 
 class Cards:
-    """The cards in use: a bounded memory before the vault."""
+    """The cards in use: a bounded memory before the vault.
+
+    Where a card isn't in use, its holder's passbook mostly isn't either: so both are read at once. `on_read` is called
+    before each read, and what it gives back takes in the passbooks that come with it.
+    """
 
     def __init__(self, vault: Vault, security: SecurityModule, cards_max: int = CARDS_MAX) -> None:
         self._vault = vault
         self._security = security
         self._max = cards_max
+        self.on_read: Callable[[], TakeIn] = lambda: _leave
         self.looked_up = Hits()
         self._known: OrderedDict[bytes, KnownCard] = OrderedDict()
         self._loader: Loader[bytes, SealedCard]
@@ -140,7 +159,7 @@ class Cards:
     def forget(self) -> None:
         """Read every card from the vault again: another engine may have changed it."""
         self._known.clear()
-        self._loader = Loader(self._vault.find)
+        self._loader = Loader(self._find)
 
     async def add(
         self, card: CardId, holder: HolderId, partition: Partition, pan: str, expiry: str, check: PinCheck
@@ -179,6 +198,15 @@ class Cards:
         Raises `ledger.store.Unavailable`, and `authz.security.module.Sealed` where one doesn't open.
         """
         return {card: self._numbered(sealed) for card, sealed in (await self._vault.named(cards)).items()}
+
+    async def _find(self, tokens: Sequence[bytes]) -> Mapping[bytes, SealedCard]:
+        """Read cards, and have the passbooks that come with them taken in before anything else can happen to them."""
+        take_in = self.on_read()
+        found = await self._vault.find(tokens)
+        for card in found.cards.values():
+            if card.holder in found.lines:
+                take_in(card.partition, card.holder, found.lines[card.holder])
+        return found.cards
 
     def _sealed(self, card: NumberedCard) -> SealedCard:
         check = _encode(CardCheck(card.expiry, card.check.method, card.check.value))
@@ -220,9 +248,9 @@ class MemoryVault:
         self._cards: dict[bytes, SealedCard] = {}
         self._by_id: dict[CardId, SealedCard] = {}
 
-    async def find(self, tokens: Sequence[bytes]) -> Mapping[bytes, SealedCard]:
+    async def find(self, tokens: Sequence[bytes]) -> Found:
         """Return the card of each token that has one."""
-        return {token: self._cards[token] for token in tokens if token in self._cards}
+        return Found({token: self._cards[token] for token in tokens if token in self._cards})
 
     async def add(self, card: SealedCard) -> SealedCard:
         """Keep a card, or return the one that already has its token."""

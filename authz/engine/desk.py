@@ -50,9 +50,17 @@ class Desk:
         """How far the clock is behind the newest record's instant, in seconds."""
         return max(0.0, (self.instant - self._now()).total_seconds())
 
-    def keep(self, holder: HolderId, line: Line | None) -> None:
-        """Take in what the ledger holds of a passbook."""
+    @property
+    def departures(self) -> int:
+        """How many passbooks have left memory: to be noted before one is read."""
+        return self._passbooks.departures
+
+    def keep(self, holder: HolderId, line: Line | None, departures: int) -> bool:
+        """Take in what was read of a passbook when so many had left. False: it has left since, so read it again."""
+        if self._passbooks.has_left(holder, departures):
+            return False
         self._passbooks.put(holder, line)
+        return True
 
     def has(self, holder: HolderId) -> bool:
         """Whether a passbook is in memory."""

@@ -22,7 +22,7 @@ from authz.decision.outcomes import Reason, Reply
 from authz.decision.refused import Refused
 from authz.engine.bulk import Lane, keep_up
 from authz.engine.business_days import BusinessDays
-from authz.engine.cards import Cards, KnownCard
+from authz.engine.cards import Cards, KnownCard, TakeIn
 from authz.engine.chores import Chores
 from authz.engine.desk import Desk
 from authz.engine.gate import GateState
@@ -30,7 +30,7 @@ from authz.engine.identities import command_key, keys_of, keys_of_totals, origin
 from authz.engine.key_changes import KeyChanges
 from authz.engine.kinds import beside_of, kind_of, passbook_of
 from authz.engine.limits import Limits
-from authz.engine.passbooks import Passbooks
+from authz.engine.passbooks import Passbooks, RecordUnreadable
 from authz.engine.ranges import make_room
 from authz.engine.recent import Recent
 from authz.engine.requests import Answer, KeyChange, NoAnswer, Request, TotalsRequest
@@ -42,7 +42,7 @@ from authz.engine.zone_keys import MemoryZoneKeys, ZoneKeyStore
 from authz.metrics import Metrics
 from authz.programmes.rulebook import Rulebook
 from authz.security.module import SecurityModule, SecurityUnavailable
-from ledger.store import Fence, LedgerError, Store
+from ledger.store import Fence, LedgerError, Line, Store
 from ledger.values import HolderId, Partition
 
 NAMING = (*UNDOING, Completion)
@@ -92,6 +92,7 @@ class Engine:
         for partition, desk in zip(partitions, self._desks, strict=True):
             behind = self._writers[-1].gate if self._writers else None
             self._writers.append(Writer(partition, store, desk, metrics, say, limits, self._begin_term, behind))
+        cards.on_read = self._beside_cards
         self._key_changes = KeyChanges(
             store, partitions[0], security, zone_keys or MemoryZoneKeys(), metrics, self.administer
         )
@@ -251,6 +252,16 @@ class Engine:
         """Read again what another engine may have changed while it wrote."""
         await self.restore_keys()
         self._cards.forget()
+
+    def _beside_cards(self) -> TakeIn:
+        """Begin to read passbooks beside cards."""
+        departures = [desk.departures for desk in self._desks]
+
+        def take_in(partition: Partition, holder: HolderId, line: Line) -> None:
+            with contextlib.suppress(RecordUnreadable):  # told where it is missed
+                self._desks[partition].keep(holder, line, departures[partition])
+
+        return take_in
 
     async def age_lots(self) -> None:
         """Post what the date has made of every holder's lots: all that is due is done when this returns.

@@ -21,7 +21,8 @@ LINKS_MAX = 1_024
 class Lookup:
     """One writer's reads. A link that sent what the ledger already had is looked up first for a while.
 
-    `passbooks` counts requests that nothing had to be read for; bulk work, which reads ahead, is none of them.
+    `passbooks` counts requests that nothing had to be read for behind their cards; bulk work, which reads ahead, is none
+    of them.
     """
 
     def __init__(self, store: Store, partition: Partition, desk: Desk) -> None:
@@ -75,15 +76,14 @@ class Lookup:
     async def _newest(self, holders: Sequence[HolderId]) -> Mapping[HolderId, Line]:
         """Read the newest lines, and put them on the desk before anything else can happen to them.
 
-        Read again, if the writer lost its memory meanwhile: they may be old by now.
+        Read again what left memory meanwhile: it may be old by now.
         """
-        while True:
-            term = self._desk.term
-            lines = await self._store.newest(self._partition, holders)
-            if self._desk.term == term:
-                for holder in holders:
-                    self._desk.keep(holder, lines.get(holder))
-                return lines
+        lines: dict[HolderId, Line] = {}
+        while holders:
+            departures = self._desk.departures
+            lines |= await self._store.newest(self._partition, holders)
+            holders = [holder for holder in holders if not self._desk.keep(holder, lines.get(holder), departures)]
+        return lines
 
     async def _find(self, identities: Sequence[Identity]) -> Mapping[Identity, StoredAnswer]:
         return await self._store.find(self._partition, identities)

@@ -1,7 +1,8 @@
 """The newest line of every active passbook, in memory: a bounded cache of what the ledger holds."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
+from itertools import islice
 from sys import intern
 
 import msgspec
@@ -48,6 +49,9 @@ _REFERENCES: dict[str, Callable[[str], State]] = {
     "adjustment": msgspec.json.Decoder(Adjustment).decode,
     "follow": msgspec.json.Decoder(Followed).decode,
 }
+DEPARTED_MAX = 4_096
+"""How many that left are known by name: more than leave while a read lasts."""
+
 _position = msgspec.json.Decoder(Position).decode
 encode_state = msgspec.json.Encoder().encode
 
@@ -102,13 +106,18 @@ class Passbooks:
     """At most `passbooks_max` passbooks, the least recently used going first; pinned ones never go.
 
     Beside them are guests: what bulk work reads once, and what would only push out the passbooks of those who pay.
+
+    `departures` counts those that have left. One that left since it was read may have been written meanwhile: what was
+    read is then too old.
     """
 
     def __init__(self, passbooks_max: int) -> None:
+        self.departures = 0
         self._max = passbooks_max
         self._books: OrderedDict[HolderId, Passbook] = OrderedDict()
         self._guests: dict[HolderId, Passbook] = {}
         self._invited: frozenset[HolderId] = frozenset()
+        self._departed: deque[HolderId] = deque(maxlen=DEPARTED_MAX)
 
     def __len__(self) -> int:
         return len(self._books) + len(self._guests)
@@ -133,6 +142,11 @@ class Passbooks:
                 self._keep(book)
         return book
 
+    def has_left(self, holder: HolderId, departures: int) -> bool:
+        """Tell whether a passbook has left, or may have, since so many had."""
+        since = self.departures - departures
+        return since > len(self._departed) or holder in islice(reversed(self._departed), since)
+
     def invite(self, holders: Iterable[HolderId]) -> None:
         """Have these passbooks be guests, if they aren't here yet."""
         self._invited = frozenset(holders)
@@ -146,17 +160,22 @@ class Passbooks:
     def dismiss(self) -> None:
         """Drop the guests, but for pinned ones, and invite no more."""
         self._invited = frozenset()
-        self._guests = {holder: book for holder, book in self._guests.items() if book.pins}
+        for holder in [holder for holder, book in self._guests.items() if not book.pins]:
+            self.forget(holder)
 
     def forget(self, holder: HolderId) -> None:
-        """Drop a passbook whose newest lines were rolled back."""
+        """Drop a passbook: it was not to stay, or its newest lines were rolled back."""
         self._books.pop(holder, None)
         self._guests.pop(holder, None)
+        self._departed.append(holder)
+        self.departures += 1
 
     def clear(self) -> None:
-        """Drop all."""
+        """Drop all, and whatever is being read."""
         self._books.clear()
         self._guests.clear()
+        self._departed.clear()
+        self.departures += 1
 
     def _keep(self, book: Passbook) -> None:
         self._books[book.holder] = book
@@ -165,4 +184,4 @@ class Passbooks:
             if oldest.pins:
                 self._books.move_to_end(holder)
             else:
-                del self._books[holder]
+                self.forget(holder)

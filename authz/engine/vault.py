@@ -5,16 +5,21 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from authz.decision.commands import CardId
-from authz.engine.cards import CARDS_A_QUERY_MAX, SealedCard
+from authz.engine.cards import CARDS_A_QUERY_MAX, Found, SealedCard
 from authz.engine.connections import Connections
 from ledger.primary import Primary
-from ledger.store import require_bound
+from ledger.store import Line, require_bound
+from ledger.values import HolderId, Seq
 
 _COLUMNS = ", ".join(SealedCard.__struct_fields__)
 # One index read for each that is asked for: a plan made while the table was small, and kept, would read all of it.
 _FIND = f"""
-    SELECT {_COLUMNS} FROM unnest($1::bytea[]) AS asked (name)
+    SELECT {_COLUMNS}, line.seq, line.position FROM unnest($1::bytea[]) AS asked (name)
      CROSS JOIN LATERAL (SELECT * FROM authz.vault WHERE token = asked.name OFFSET 0) AS found
+      LEFT JOIN LATERAL (
+           SELECT seq, position FROM ledger.journal
+            WHERE journal.partition = found.partition AND journal.holder = found.holder
+            ORDER BY seq DESC LIMIT 1) AS line ON true
 """  # noqa: S608  column names, ours
 _NAMED = f"""
     SELECT {_COLUMNS} FROM unnest($1::text[]) AS asked (name)
@@ -37,15 +42,21 @@ class PostgresVault:
     def __init__(self, url: str, primary: Primary | None = None) -> None:
         self._connections = Connections(url, "vault", primary)
 
-    async def find(self, tokens: Sequence[bytes]) -> Mapping[bytes, SealedCard]:
-        """Return the card of each token that has one. Raises `Unavailable`."""
-        rows = await self._connections.fetch(_FIND, tokens)
-        return {row["token"]: SealedCard(*row) for row in rows}
+    async def find(self, tokens: Sequence[bytes]) -> Found:
+        """Return the card of each token that has one, and its holder's newest line. Raises `Unavailable`."""
+        cards: dict[bytes, SealedCard] = {}
+        lines: dict[HolderId, Line] = {}
+        for *columns, seq, position in await self._connections.fetch(_FIND, tokens):
+            card = SealedCard(*columns)
+            cards[card.token] = card
+            if seq is not None:
+                lines[card.holder] = Line(Seq(seq), position)
+        return Found(cards, lines)
 
     async def add(self, card: SealedCard) -> SealedCard:
         """Keep a card, or return the one that already has its token. Raises `Unavailable`."""
         await self._connections.fetch(_ADD, *msgspec.structs.astuple(card))
-        return (await self.find([card.token]))[card.token]
+        return (await self.find([card.token])).cards[card.token]
 
     async def named(self, cards: Sequence[CardId]) -> Mapping[CardId, SealedCard]:
         """Return the card of each id that has one. Raises `Unavailable`."""

@@ -1,7 +1,7 @@
 """Who writes next, and what it knows when it begins (docs/ledger.md, "Append, take, beat")."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import date
 
@@ -10,7 +10,7 @@ import pytest
 from authz.decision.outcomes import Reason
 from authz.decision.totals import Sums
 from authz.engine import lease
-from authz.engine.cards import Cards, MemoryVault, SealedCard
+from authz.engine.cards import Cards, Found, MemoryVault
 from authz.engine.gate import GateState
 from authz.engine.lease import STILL_READINGS_MIN, take_over
 from authz.engine.requests import Answer
@@ -217,7 +217,7 @@ class TestATerm:
         """The standby has looked the card up; then the other engine gives it another PIN."""
         assert (await standby.pay(world.request(alice))).reason is Reason.UNAVAILABLE
         token = world.security.token(alice)
-        found = await world.vault.find([token])
+        found = (await world.vault.find([token])).cards
         other = MemoryVault()
         check = await world.security.make_pin_check(PinMethod.PVV, alice, "9876")
         one = found[token]
@@ -269,8 +269,8 @@ class SlowVault(MemoryVault):
         super().__init__()
         self.asked: list[asyncio.Event] = []
 
-    async def find(self, tokens: Sequence[bytes]) -> Mapping[bytes, SealedCard]:
-        found = dict(await super().find(tokens))
+    async def find(self, tokens: Sequence[bytes]) -> Found:
+        found = await super().find(tokens)
         let = asyncio.Event()
         self.asked.append(let)
         await let.wait()
