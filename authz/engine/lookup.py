@@ -21,8 +21,7 @@ LINKS_MAX = 1_024
 class Lookup:
     """One writer's reads. A link that sent what the ledger already had is looked up first for a while.
 
-    `passbooks` counts requests that nothing had to be read for behind their cards; bulk work, which reads ahead, is none
-    of them.
+    `passbooks` counts requests that nothing was read for behind their cards. Bulk work, which reads ahead, is not.
     """
 
     def __init__(self, store: Store, partition: Partition, desk: Desk) -> None:
