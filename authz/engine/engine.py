@@ -147,10 +147,11 @@ class Engine:
                 return False
         return True
 
-    @property
-    def is_shut(self) -> bool:
-        """Tell whether no request at all would be taken now."""
-        return not any(writer.gate.lets_in for writer in self._writers)
+    def turns_away(self, link: str) -> Reason | None:
+        """Say why no request of a link's would be taken now, whatever it were; None: it would."""
+        if not any(writer.gate.lets_in for writer in self._writers):
+            return Reason.UNAVAILABLE
+        return Reason.OVERLOADED if self._traffic.of(link).is_full else None
 
     @property
     def instant(self) -> datetime:

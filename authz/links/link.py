@@ -80,8 +80,9 @@ class Link:
         """Answer a message whose fields are well-formed. None: it was settled too late to be answered."""
         try:
             check_mandatory(message)
-            if self._engine.is_shut and message.mti[1] != _Class.NETWORK:  # keys may have changed where it is written
-                return await self.refuse(message, Reason.UNAVAILABLE)
+            turned_away = self._engine.turns_away(self.terms.acquirer)
+            if turned_away is not None and message.mti[1] != _Class.NETWORK:
+                return await self.refuse(message, turned_away)  # before its MAC: keys may have changed elsewhere
             if not await self._is_authentic(frame, message):
                 return await self.refuse(message, Reason.MAC_WRONG)
             reply = await self._reply(message, session, passage)

@@ -308,7 +308,7 @@ class TestOfTwoEnginesOneWritesEveryPartition:
             offices = await asyncio.gather(*(house.engine.takes_office() for house in both))
             assert sorted(offices) == [False, True]
             loser = both[offices.index(False)].engine
-            assert loser.is_shut
+            assert loser.turns_away(LINK) is Reason.UNAVAILABLE
             assert [writer.gate.state for writer in loser._writers] == [
                 GateState.STANDING_BY,
                 GateState.SHUT,
@@ -325,7 +325,7 @@ class TestOfTwoEnginesOneWritesEveryPartition:
             rival = world.prepare().store
             epoch = (await rival.take(MAIN, await rival.fence(MAIN))).epoch
             async with asyncio.timeout(10):
-                while not house.engine.is_shut:
+                while house.engine.turns_away(LINK) is None:
                     await rival.beat(MAIN, epoch)
                     await asyncio.sleep(lease.WATCH_EVERY_MS / 1000)
             assert len(house.engine.unready()) == 3

@@ -35,7 +35,8 @@ class ScriptedEngine:
     def __init__(self) -> None:
         self.asked: asyncio.Queue[tuple[Request, asyncio.Future[Answer | NoAnswer]]] = asyncio.Queue()
         self.script: Callable[[Request], Awaitable[Answer | NoAnswer]] | None = None
-        self.is_shut = False
+        self.away: Reason | None = None
+        """Why it turns every request away, if it does."""
         self.in_hand = 0
         self.in_hand_most = 0
         self.commands: list[tuple[Any, ...]] = []
@@ -44,6 +45,10 @@ class ScriptedEngine:
         """The answer to it."""
         self.too_late: NoAnswer | None = None
         """The answer to totals, if they aren't agreed to."""
+
+    def turns_away(self, link: str) -> Reason | None:
+        assert link == ACQUIRER
+        return self.away
 
     async def pay(self, request: Request) -> Answer | NoAnswer:
         self.in_hand += 1

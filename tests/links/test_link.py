@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from authz.decision.outcomes import Reason
 from authz.engine.requests import Answer, NoAnswer, Request
 from authz.links.link import Terms
 from authz.wire.message import Message
@@ -48,13 +49,16 @@ async def test_format_goes_before_mac(line: Line) -> None:
     assert (reply.response_code, reply.reason) == ("30", "FORMAT")
 
 
-async def test_where_another_engine_writes_the_answer_is_91_whatever_the_mac(line: Line) -> None:
-    """The link's keys may have changed there: a MAC that looks wrong here may be right."""
-    line.engine.is_shut = True
+@pytest.mark.parametrize("why", [Reason.UNAVAILABLE, Reason.OVERLOADED])
+async def test_what_is_turned_away_is_so_whatever_the_mac(line: Line, why: Reason) -> None:
+    """Where another engine writes, the link's keys may have changed: a MAC that looks wrong here may be right."""
+    line.engine.away = why
     client = await line.connect()
-    assert (await client.ask(purchase(1, mac="0" * 16))).reason == "UNAVAILABLE"
+    assert (await client.ask(purchase(1, mac="0" * 16))).reason == why
     assert (await client.ask(purchase(2))).response_code == "91"
+    assert (await client.ask(purchase(3, amount=None))).response_code == "30"
     assert line.engine.asked.empty()
+    assert line.counted("authz_refused_total", reason=why) == 2
     assert (await client.ask(network("301"))).response_code == "00"
 
 
