@@ -8,6 +8,7 @@ import pytest
 
 from ledger.reconciliation.reconciling import reconcile
 from ledger.values import Cents
+from tests.ledger.attacks import DENIED, GUARDED, NOTHING_GRANTED, attacked
 from tests.ledger.reconciliation.books import (
     DAY,
     Book,
@@ -20,10 +21,6 @@ from tests.ledger.reconciliation.books import (
     write,
 )
 
-DENIED, GUARDED = "42501", "LF002"
-"""The role has no right; a guard of the ledger's own refused."""
-NOTHING_GRANTED = "01007"
-"""A warning: the role has nothing to grant."""
 FILLED = {
     "file": "name",
     "clearing_line": "cents",
@@ -78,18 +75,10 @@ def _attacks(table: str) -> Iterator[str]:
 @pytest.mark.parametrize("role", ["reconciler", "ledger_owner", "finance"])
 async def test_nothing_of_it_can_be_changed(published: asyncpg.Connection, role: str) -> None:
     before = await _everything(published)
-    answers: list[str] = []
-    published.add_log_listener(lambda _, message: answers.append(message.sqlstate))
+    attacks = [attack for table in await _tables(published) for attack in _attacks(table)]
     missed = []
-    for attack in [attack for table in await _tables(published) for attack in _attacks(table)]:
-        answers.clear()
-        await published.execute(f"SET ROLE {role}; SET ledger.ddl = 'migration'")
-        try:
-            await published.execute(attack)
-        except asyncpg.PostgresError as refused:
-            answers.append(refused.sqlstate)
-        await published.execute("RESET ROLE; RESET ledger.ddl")
-        if not {DENIED, GUARDED, NOTHING_GRANTED} & set(answers):
+    async for attack, answers in attacked(published, role, attacks):
+        if not {DENIED, GUARDED, NOTHING_GRANTED} & answers:
             missed.append((attack, *answers))
     assert missed == []
     assert await _everything(published) == before
